@@ -1,0 +1,43 @@
+# Compiler and linker flags: `caisson_flags` for everything that runs outside, `caisson_image_flags` for what is
+# linked into an enclave image or its loader. The second set is the same in every preset: same source, same MRENCLAVE.
+
+set(caisson_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast
+    -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # TRY and the checker-visible GNU statement expression it is built on.
+  list(APPEND caisson_warnings -Wno-gnu-statement-expression-from-macro-expansion -Wno-gnu-statement-expression)
+endif()
+
+add_library(caisson_flags INTERFACE)
+target_compile_options(caisson_flags INTERFACE ${caisson_warnings} -g -fno-omit-frame-pointer
+    -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
+
+if(CAISSON_BUILD STREQUAL "dev")
+  set(sanitizer -fsanitize=address,undefined -fno-sanitize-recover=all)
+  target_compile_options(caisson_flags INTERFACE -O1 ${sanitizer})
+  target_link_options(caisson_flags INTERFACE ${sanitizer})
+elseif(CAISSON_BUILD STREQUAL "release")
+  target_compile_options(caisson_flags INTERFACE -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fcf-protection)
+  target_link_options(caisson_flags INTERFACE -Wl,-z,relro,-z,now)
+elseif(CAISSON_BUILD STREQUAL "fuzz")
+  set(sanitizer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all)
+  target_compile_options(caisson_flags INTERFACE -O1 ${sanitizer})
+  target_link_options(caisson_flags INTERFACE -fsanitize=address,undefined)
+elseif(CAISSON_BUILD STREQUAL "msan")
+  target_compile_options(caisson_flags INTERFACE -O1 -fsanitize=memory -fno-sanitize-memory-param-retval)
+  target_link_options(caisson_flags INTERFACE -fsanitize=memory)
+elseif(CAISSON_BUILD STREQUAL "tsan")
+  target_compile_options(caisson_flags INTERFACE -O1 -fsanitize=thread)
+  target_link_options(caisson_flags INTERFACE -fsanitize=thread)
+else()
+  message(FATAL_ERROR "CAISSON_BUILD is '${CAISSON_BUILD}'; it must be dev, release, fuzz, msan or tsan")
+endif()
+
+# What every sealed folder obeys, wherever its objects are linked.
+set(caisson_sealed_options -ffreestanding -fno-exceptions -fno-rtti)
+
+set(caisson_image_options ${caisson_warnings} ${caisson_sealed_options}
+    -O2 -g0 -fPIE -fvisibility=hidden -fvisibility-inlines-hidden -fno-threadsafe-statics -mno-red-zone
+    -fstack-protector-strong -fcf-protection=none -fno-asynchronous-unwind-tables -fno-unwind-tables
+    -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)

@@ -1,0 +1,7 @@
+# The Debian libraries and who owns each (STYLE: each library has one owner).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)   # host/net, host/enclave (signing), protocol/evidence
+pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)  # host/store
+find_library(sodium_archive NAMES libsodium.a REQUIRED)      # trusted/, shim/, the loader
