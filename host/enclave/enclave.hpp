@@ -1,0 +1,86 @@
+// Enclave: one loaded chamber, whatever guards it. Starts it, speaks through its ring, knows what it is.
+// Safe for concurrent use where it says so.
+#pragma once
+
+#include "airlock/ring.hpp"
+#include "host/fault.hpp"
+#include "protocol/sgx.hpp"
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace caisson::host::enclave {
+
+class Root; // host/enclave/root.hpp
+
+enum class ChamberKind : std::uint8_t { curve, witness };
+
+const char* chamber_name(ChamberKind kind) noexcept; // also the stem of its files: NAME.sgxs, NAME.sig
+
+struct EnclaveOptions {
+    ChamberKind chamber = ChamberKind::curve;
+    protocol::sgx::Platform platform = protocol::sgx::Platform::process;
+    std::filesystem::path images; // the folder that holds NAME.sgxs, NAME.sig and caisson-loader; empty: find_images()
+};
+
+// One protection of the lock-down, in the order it was applied.
+struct Protection {
+    std::string name;
+    bool active = false;
+    std::string reason; // why not, when not active
+};
+
+// What this chamber is and what guards it: shown on every screen, part of every status.
+struct EnclaveFacts {
+    protocol::sgx::Platform platform{};
+    protocol::sgx::RootKind root{};
+    Digest mrenclave{};
+    Digest mrsigner{};
+    Digest loader{}; // SHA-256 of the loader; never part of MRENCLAVE
+    std::uint16_t product = 0;
+    std::uint16_t svn = 0;
+    bool debug = false;
+    int pid = 0; // of the locked-down child; 0 for inproc
+    std::vector<Protection> protections;
+};
+
+class Enclave {
+  public:
+    // Starts the chamber and waits until it answers. Fails: missing (image), unauthentic (signature, measurement),
+    // unavailable (a kernel step is missing and has no substitute; `what` names limit and remedy).
+    static Outcome<std::unique_ptr<Enclave>> open(const EnclaveOptions& options, const Root& root);
+    virtual ~Enclave() = default;
+    Enclave(const Enclave&) = delete;
+    Enclave& operator=(const Enclave&) = delete;
+
+    // One request through lane 0. Blocks until it is answered. Safe for concurrent use.
+    // Returns the size of the answer. Fails: the kind the chamber gave; forbidden (no such request, or not in this
+    // state); unavailable (the chamber has ended); exhausted (output or input too large).
+    virtual Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output) = 0;
+
+    // Many requests with one wake-up; each result is filled in. Safe for concurrent use.
+    struct Call {
+        std::uint32_t request = 0;
+        Bytes input;
+        MutableBytes output;
+        Result<std::size_t> result = std::size_t{0};
+    };
+    virtual void call_many(std::span<Call> calls) = 0;
+
+    [[nodiscard]] virtual const EnclaveFacts& facts() const noexcept = 0;
+    [[nodiscard]] virtual bool alive() noexcept = 0;
+
+    // The ring's file descriptor, to be inherited by a program that shares the chamber (`caisson run`); owned here.
+    [[nodiscard]] virtual int ring_fd() const noexcept = 0;
+
+  protected:
+    Enclave() = default;
+};
+
+// Where NAME.sgxs, NAME.sig and caisson-loader lie: $CAISSON_IMAGES, beside the program, or the installed place.
+std::filesystem::path find_images();
+
+} // namespace caisson::host::enclave

@@ -1,0 +1,38 @@
+// Root: what a machine's sealing keys and reports stand on. `file` is for development and says so everywhere.
+#pragma once
+
+#include "core/secret.hpp"
+#include "host/fault.hpp"
+#include "protocol/sgx.hpp"
+
+#include <filesystem>
+
+namespace caisson::host::enclave {
+
+struct PlatformKeyTag;
+using PlatformKey = Secret<32, PlatformKeyTag>;
+
+// Keys for one image on one platform; the machine root itself never leaves Root.
+struct PlatformKeys {
+    PlatformKey seal_enclave; // bound to platform and MRENCLAVE
+    PlatformKey seal_signer;  // bound to platform, MRSIGNER and product id
+    PlatformKey report;       // one per machine and platform: local attestation
+};
+
+class Root {
+  public:
+    // Loads the root at `path` (mode 0600, 32 bytes), or makes one there if the file does not exist.
+    // Fails: malformed (size), forbidden (mode or owner), unavailable (the disk).
+    static Outcome<Root> open_file(const std::filesystem::path& path);
+
+    [[nodiscard]] PlatformKeys keys_for(protocol::sgx::Platform platform, const Digest& mrenclave,
+                                        const Digest& mrsigner, std::uint16_t product) const;
+    [[nodiscard]] protocol::sgx::RootKind kind() const noexcept { return kind_; }
+
+  private:
+    Root() = default;
+    protocol::sgx::RootKind kind_ = protocol::sgx::RootKind::file;
+    PlatformKey root_;
+};
+
+} // namespace caisson::host::enclave
