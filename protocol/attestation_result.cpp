@@ -82,6 +82,7 @@ Result<std::size_t> write_payload(MutableBytes payload, const AttestationResult&
     return writer.finish();
 }
 
+// [TRUST-6]
 template <typename Enumeration>
 Result<Enumeration> read_enumeration(CborReader& reader, std::initializer_list<Enumeration> known) noexcept
 {
@@ -175,6 +176,7 @@ Status read_own_claims(CborReader& reader, AttestationResult& result) noexcept
     result.issued_ms = TRY(reader.read_uint());
     TRY(reader.expect_int_key(claim::expires_ms));
     result.expires_ms = TRY(reader.read_uint());
+    // [TRUST-7]
     if (result.expires_ms > claim::time_ms_max || result.issued_ms > result.expires_ms) {
         return fail(Kind::malformed, "an attestation result holds a time out of range");
     }

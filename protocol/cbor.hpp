@@ -1,5 +1,5 @@
 // Deterministic CBOR (RFC 8949, section 4.2.1) without a heap: what signed documents and the agent link are made of.
-// Only definite lengths, the shortest form of every head, and the types below; anything else is malformed.
+// [TRUST-3] Only definite lengths, the shortest form of every head, and the types below; anything else is malformed.
 #pragma once
 
 #include "core/bytes.hpp"

@@ -11,14 +11,14 @@ namespace {
 constexpr std::uint64_t cose_sign1_tag = 18;
 constexpr std::size_t signature_bytes = crypto_sign_BYTES;
 constexpr std::size_t domain_bytes_max = 64;
-// The encoded protected header {1: -8}: alg EdDSA (RFC 9053, section 2.2), and no other is accepted.
+// [TRUST-1] The encoded protected header {1: -8}: alg EdDSA (RFC 9053, section 2.2), and no other is accepted.
 constexpr ByteArray<3> protected_header{0xa1, 0x01, 0x27};
 constexpr std::size_t to_be_signed_bytes_max = cose_payload_bytes_max + domain_bytes_max + 32;
 
 static_assert(SigningKey::size == crypto_sign_SECRETKEYBYTES);
 static_assert(VerifyingKey::size == crypto_sign_PUBLICKEYBYTES);
 
-// Sig_structure (RFC 9052, section 4.4) into `buffer`.
+// [TRUST-2] Sig_structure (RFC 9052, section 4.4) into `buffer`.
 Result<std::size_t> write_to_be_signed(MutableBytes buffer, std::string_view domain, Bytes payload) noexcept
 {
     CborWriter writer(buffer);

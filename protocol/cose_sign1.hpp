@@ -13,6 +13,7 @@ using SigningKey = Secret<64, SigningKeyTag>; // seed, then public key (libsodiu
 struct VerifyingKeyTag;
 using VerifyingKey = Named<32, VerifyingKeyTag>;
 
+// [TRUST-4]
 inline constexpr std::size_t cose_payload_bytes_max = 4096;
 inline constexpr std::size_t cose_overhead_bytes = 96;
 

@@ -41,6 +41,7 @@ Result<TimeToken> verify_time_token(Bytes document, const VerifyingKey& key) noe
     TRY(reader.expect_int_key(claim::messages_max));
     token.messages_max = TRY(reader.read_uint());
     TRY(reader.finish());
+    // [TRUST-5]
     if (token.time_ms > claim::time_ms_max || token.hold_ms > claim::hold_ms_max) {
         return fail(Kind::malformed, "a time token is out of range");
     }

@@ -76,6 +76,7 @@ TEST(AttestationResult, a_time_token_is_no_result)
     EXPECT_EQ(verify_cose_sign1(document, signer.key, "caisson time token v1").error().kind, Kind::unauthentic);
 }
 
+// [TRUST-7]
 TEST(AttestationResult, expiry_before_issue_is_malformed_even_when_signed)
 {
     const test::Signer signer(5);
@@ -84,6 +85,7 @@ TEST(AttestationResult, expiry_before_issue_is_malformed_even_when_signed)
     EXPECT_EQ(verify_attestation_result(signed_result(signer, result), signer.key).error().kind, Kind::malformed);
 }
 
+// [TRUST-6]
 TEST(AttestationResult, an_unknown_platform_is_malformed_even_when_signed)
 {
     const test::Signer signer(5);

@@ -77,6 +77,7 @@ TEST(Cbor, every_truncation_fails)
     }
 }
 
+// [TRUST-3]
 TEST(Cbor, what_is_not_deterministic_is_malformed)
 {
     const auto kind_of_uint = [](std::vector<std::uint8_t> bytes) {

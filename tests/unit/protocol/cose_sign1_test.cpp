@@ -35,6 +35,7 @@ TEST(CoseSign1, another_key_is_unauthentic)
     EXPECT_EQ(verify_cose_sign1(document, test::Signer(2).key, "test v1").error().kind, Kind::unauthentic);
 }
 
+// [TRUST-2]
 TEST(CoseSign1, another_domain_is_unauthentic)
 {
     const test::Signer signer(1);
@@ -42,6 +43,7 @@ TEST(CoseSign1, another_domain_is_unauthentic)
     EXPECT_EQ(verify_cose_sign1(document, signer.key, "test v2").error().kind, Kind::unauthentic);
 }
 
+// [TRUST-1]
 TEST(CoseSign1, an_algorithm_of_the_attackers_choice_is_malformed)
 {
     const test::Signer signer(1);
@@ -50,6 +52,7 @@ TEST(CoseSign1, an_algorithm_of_the_attackers_choice_is_malformed)
     EXPECT_EQ(verify_cose_sign1(document, signer.key, "test v1").error().kind, Kind::malformed);
 }
 
+// [TRUST-4]
 TEST(CoseSign1, a_payload_over_the_limit_is_not_signed)
 {
     const test::Signer signer(1);

@@ -44,6 +44,7 @@ TEST(TimeToken, another_verifier_is_unauthentic)
     EXPECT_EQ(verify_time_token(document, test::Signer(4).key).error().kind, Kind::unauthentic);
 }
 
+// [TRUST-5]
 TEST(TimeToken, times_beyond_reason_are_malformed_even_when_signed)
 {
     const test::Signer signer(3);
