@@ -14,19 +14,6 @@ constexpr std::string_view build = "1";
 constexpr std::uint8_t ueid_type_rand = 0x01; // RFC 9711, section 4.2.1.1
 constexpr std::uint64_t ms_per_second = 1000;
 
-void write_key_claim(CborWriter& writer, const CurveKeyClaim& claim) noexcept
-{
-    writer.begin_array(8);
-    writer.write_bytes(claim.key.bytes);
-    writer.write_bytes(claim.mrenclave);
-    writer.write_bytes(claim.mrsigner);
-    writer.write_uint(claim.product);
-    writer.write_uint(claim.svn);
-    writer.write_bool(claim.debug);
-    writer.write_uint(static_cast<std::uint64_t>(claim.platform));
-    writer.write_uint(static_cast<std::uint64_t>(claim.root));
-}
-
 void write_submodule(CborWriter& writer, const AttestationResult& result) noexcept
 {
     writer.begin_map(1);
@@ -77,7 +64,7 @@ Result<std::size_t> write_payload(MutableBytes payload, const AttestationResult&
     writer.write_int(claim::curve_keys);
     writer.begin_array(result.key_count);
     for (std::size_t index = 0; index < result.key_count; ++index) {
-        write_key_claim(writer, result.keys[index]);
+        write_curve_key_claim(writer, result.keys[index]);
     }
     return writer.finish();
 }
@@ -102,21 +89,6 @@ Result<std::uint16_t> read_uint16(CborReader& reader) noexcept
         return fail(Kind::malformed, "an attestation result holds a value out of range");
     }
     return static_cast<std::uint16_t>(value);
-}
-
-Result<CurveKeyClaim> read_key_claim(CborReader& reader) noexcept
-{
-    CurveKeyClaim claim;
-    TRY(reader.expect_array(8));
-    claim.key.bytes = TRY(reader.read_array_of_bytes<CurveKey::size>());
-    claim.mrenclave = TRY(reader.read_array_of_bytes<sizeof(Digest)>());
-    claim.mrsigner = TRY(reader.read_array_of_bytes<sizeof(Digest)>());
-    claim.product = TRY(read_uint16(reader));
-    claim.svn = TRY(read_uint16(reader));
-    claim.debug = TRY(reader.read_bool());
-    claim.platform = TRY(read_enumeration(reader, {sgx::Platform::inproc, sgx::Platform::process, sgx::Platform::sgx}));
-    claim.root = TRY(read_enumeration(reader, {sgx::RootKind::file, sgx::RootKind::tpm, sgx::RootKind::cpu}));
-    return claim;
 }
 
 Status read_submodule(CborReader& reader, AttestationResult& result) noexcept
@@ -186,12 +158,40 @@ Status read_own_claims(CborReader& reader, AttestationResult& result) noexcept
     TRY(reader.expect_int_key(claim::curve_keys));
     result.key_count = TRY(reader.begin_array(curve_claims_max));
     for (std::size_t index = 0; index < result.key_count; ++index) {
-        result.keys[index] = TRY(read_key_claim(reader));
+        result.keys[index] = TRY(read_curve_key_claim(reader));
     }
     return reader.finish();
 }
 
 } // namespace
+
+void write_curve_key_claim(CborWriter& writer, const CurveKeyClaim& claim) noexcept
+{
+    writer.begin_array(8);
+    writer.write_bytes(claim.key.bytes);
+    writer.write_bytes(claim.mrenclave);
+    writer.write_bytes(claim.mrsigner);
+    writer.write_uint(claim.product);
+    writer.write_uint(claim.svn);
+    writer.write_bool(claim.debug);
+    writer.write_uint(static_cast<std::uint64_t>(claim.platform));
+    writer.write_uint(static_cast<std::uint64_t>(claim.root));
+}
+
+Result<CurveKeyClaim> read_curve_key_claim(CborReader& reader) noexcept
+{
+    CurveKeyClaim claim;
+    TRY(reader.expect_array(8));
+    claim.key.bytes = TRY(reader.read_array_of_bytes<CurveKey::size>());
+    claim.mrenclave = TRY(reader.read_array_of_bytes<sizeof(Digest)>());
+    claim.mrsigner = TRY(reader.read_array_of_bytes<sizeof(Digest)>());
+    claim.product = TRY(read_uint16(reader));
+    claim.svn = TRY(read_uint16(reader));
+    claim.debug = TRY(reader.read_bool());
+    claim.platform = TRY(read_enumeration(reader, {sgx::Platform::inproc, sgx::Platform::process, sgx::Platform::sgx}));
+    claim.root = TRY(read_enumeration(reader, {sgx::RootKind::file, sgx::RootKind::tpm, sgx::RootKind::cpu}));
+    return claim;
+}
 
 const char* trust_tier_name(TrustTier tier) noexcept
 {

@@ -39,6 +39,13 @@ struct CurveKeyClaim {
     friend bool operator==(const CurveKeyClaim&, const CurveKeyClaim&) = default;
 };
 
+class CborReader;
+class CborWriter;
+
+// The claim as signed documents hold it. `read` fails: truncated, malformed.
+void write_curve_key_claim(CborWriter& writer, const CurveKeyClaim& claim) noexcept;
+[[nodiscard]] Result<CurveKeyClaim> read_curve_key_claim(CborReader& reader) noexcept;
+
 struct AttestationResult {
     WitnessKey node;
     std::array<char, node_name_bytes_max> name{}; // for people; zero-padded, never decides anything

@@ -21,6 +21,8 @@ class CborWriter {
     void write_uint(std::uint64_t value) noexcept { write_head(CborType::uint, value); }
     void write_int(std::int64_t value) noexcept;
     void write_bytes(Bytes value) noexcept;
+    // The caller then writes `size` bytes, or puts them behind by itself.
+    void begin_bytes(std::uint64_t size) noexcept { write_head(CborType::bytes, size); }
     void write_text(std::string_view value) noexcept;
     void write_bool(bool value) noexcept;
     void write_null() noexcept;
