@@ -1,0 +1,67 @@
+#include "core/crypto/aes_cbc.hpp"
+
+#include "core/check.hpp"
+
+namespace caisson::crypto {
+namespace {
+
+void add(AesBlock& block, const AesBlock& other) noexcept
+{
+    for (std::size_t index = 0; index < aes_block_bytes; ++index) {
+        block[index] = static_cast<std::uint8_t>(block[index] ^ other[index]);
+    }
+}
+
+AesBlock block_at(Bytes bytes, std::size_t at) noexcept
+{
+    AesBlock block;
+    copy_bytes(block, bytes.subspan(at, aes_block_bytes));
+    return block;
+}
+
+} // namespace
+
+void cbc_encrypt(const Aes& cipher, const AesBlock& iv, Bytes plaintext, MutableBytes output) noexcept
+{
+    CHECK(output.size() == cbc_padded_bytes(plaintext.size()));
+    const auto padding = static_cast<std::uint8_t>(output.size() - plaintext.size());
+    auto previous = iv;
+    for (std::size_t at = 0; at < output.size(); at += aes_block_bytes) {
+        AesBlock block;
+        block.fill(padding);
+        copy_bytes(block, plaintext.subspan(at, std::min(aes_block_bytes, plaintext.size() - at)));
+        add(block, previous);
+        cipher.encrypt({&block, 1});
+        copy_bytes(output.subspan(at), block);
+        previous = block;
+    }
+}
+
+Result<std::size_t> cbc_decrypt(const Aes& cipher, const AesBlock& iv, Bytes ciphertext, MutableBytes output) noexcept
+{
+    CHECK(output.size() >= ciphertext.size());
+    if (ciphertext.empty() || ciphertext.size() % aes_block_bytes != 0) {
+        return fail(Kind::malformed, "AES-CBC text is no whole number of blocks");
+    }
+    auto previous = iv;
+    for (std::size_t at = 0; at < ciphertext.size(); at += aes_block_bytes) {
+        const auto encrypted = block_at(ciphertext, at);
+        auto block = encrypted;
+        cipher.decrypt({&block, 1});
+        add(block, previous);
+        copy_bytes(output.subspan(at), block);
+        previous = encrypted;
+    }
+    const std::size_t padding = output[ciphertext.size() - 1];
+    bool valid = padding >= 1 && padding <= aes_block_bytes;
+    for (std::size_t index = 1; index <= aes_block_bytes; ++index) {
+        valid &= index > padding || output[ciphertext.size() - index] == padding;
+    }
+    if (!valid) {
+        wipe(output.first(ciphertext.size()));
+        return fail(Kind::malformed, "AES-CBC text has wrong padding");
+    }
+    return ciphertext.size() - padding;
+}
+
+} // namespace caisson::crypto
