@@ -29,11 +29,11 @@ using EvidenceNonce = Named<32, EvidenceNonceTag>;
 
 inline constexpr std::string_view exporter_label = "EXPORTER-caisson-v1";
 
-inline constexpr std::size_t measurements_max = 4096; // of one policy, files of its trees included
+inline constexpr std::size_t measurements_max = 2048; // of one policy, files of its trees included
 inline constexpr std::size_t measured_path_bytes_max = 512;
 inline constexpr std::size_t policy_items_max = 256;
 inline constexpr std::size_t policy_document_bytes_max = std::size_t{64} << 10U;
-inline constexpr std::size_t result_document_bytes_max = std::size_t{1} << 20U;
+inline constexpr std::size_t result_document_bytes_max = std::size_t{256} << 10U;
 inline constexpr std::size_t evidence_bytes_max = 1024;
 inline constexpr std::size_t box_seal_overhead_bytes = 48; // crypto_box_seal: ephemeral public key and tag
 

@@ -25,6 +25,7 @@ enum class Request : std::uint32_t {
     // -> index u32, what u8 (Wanted), path; missing: everything is measured
     next_measurement = 8,
     // flags u32, [errno u32 if absorb_error], [st_mode u32 if absorb_mode], bytes ->
+    // When it fails, that measurement is over and its failure part of the result.
     absorb = 9,
     // exporter[32] -> sealed result
     finish = 10,
@@ -36,7 +37,8 @@ enum class State : std::uint32_t { no_identity = 0, idle = 1, measuring = 2, don
 // What the host is to read next.
 enum class Wanted : std::uint8_t {
     tree_listing = 0, // every entry below the folder `path`: {path_size u16, st_mode u32, relative path} each,
-                      // in strictly ascending order of the path's bytes; an entry does not straddle two chunks
+                      // in strictly ascending order of the path's bytes; an entry does not straddle two chunks;
+                      // the first chunk has absorb_mode, the folder's own
     file_content = 1, // the bytes of the regular file `path`; the first chunk has absorb_mode
     fact = 2,         // the bytes of /proc/`path`
     link_target = 3,  // the text of the symbolic link `path`, which is not followed
