@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 4> lines{
     "from here on; restart under \"caisson run\"\n",
     "caisson: shim: a secret key was refused: the chamber does not know it; give the program the handle that \"caisson "
     "key show NAME --handle\" prints instead of the secret\n",
-    "caisson: shim: a message was refused: it is larger than the chamber takes (1 MiB); send it in parts\n",
+    "caisson: shim: a message was refused: it is larger than the chamber takes; send it in parts\n",
     "caisson: shim: the chamber refused a message or handshake: its peer is not trusted now, or a limit is reached; "
     "\"caisson status\" says more\n",
 };

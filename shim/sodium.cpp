@@ -1,0 +1,294 @@
+#include "shim/sodium.hpp"
+
+#include "airlock/curve/requests.hpp"
+#include "shim/door.hpp"
+#include "shim/notice.hpp"
+
+#include <cstring>
+
+namespace caisson::shim {
+namespace {
+
+using airlock::curve::Request;
+
+constexpr std::size_t key_bytes = 32;
+constexpr std::size_t nonce_bytes = 24;
+constexpr std::size_t tag_bytes = 16;
+constexpr std::size_t message_zero_bytes = 32;                         // NaCl: before a message
+constexpr std::size_t box_zero_bytes = 16;                             // NaCl: before a box
+constexpr std::size_t text_bytes_max = airlock::message_bytes_max + 1; // libzmq's flags octet before its message
+constexpr int done = 0;
+constexpr int refused = -1;
+
+// [SHIM-6] Stands for a key the chamber would not make. It is no handle of the chamber: those are random, or digests.
+constexpr char dead_handle[key_bytes + 1] = "caisson: the chamber refused key";
+
+constinit Door door{RingPlace{}};
+
+void before_fork()
+{
+    door.before_fork();
+}
+void after_fork_in_parent()
+{
+    door.after_fork_in_parent();
+}
+void after_fork_in_child()
+{
+    door.after_fork_in_child();
+}
+
+// The environment is read before the program can change it; nothing is mapped before the first call.
+[[gnu::constructor]] void begin() noexcept
+{
+    door.place_at(ring_place_from_environment());
+    ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+struct Keys {
+    const unsigned char* handle;
+    const unsigned char* public_key; // null: `handle` is the shared key of a pair
+};
+
+Bytes key_view(const unsigned char* key) noexcept
+{
+    return {key, key_bytes};
+}
+
+bool is_dead(const unsigned char* handle) noexcept
+{
+    return std::memcmp(handle, dead_handle, key_bytes) == 0;
+}
+
+bool is_passing(Kind kind) noexcept
+{
+    return kind == Kind::expired || kind == Kind::exhausted;
+}
+
+void tell(Kind kind) noexcept
+{
+    switch (kind) {
+    case Kind::unavailable: return notice_once(Notice::no_chamber);
+    case Kind::missing: return notice_once(Notice::unknown_secret);
+    case Kind::unauthentic: return; // a box that does not open is a peer's affair
+    default: return notice_once(Notice::refused);
+    }
+}
+
+Result<std::size_t> ask(Request request, std::initializer_list<Bytes> parts,
+                        std::initializer_list<MutableBytes> outputs) noexcept
+{
+    auto answer = door.ask(static_cast<std::uint32_t>(request), parts, outputs);
+    if (!answer) {
+        tell(answer.error().kind);
+    }
+    return answer;
+}
+
+// Tag and ciphertext of `message`, which may lie where they go.
+int encrypt(unsigned char* tag, unsigned char* ciphertext, Bytes message, const unsigned char* nonce,
+            const Keys& keys) noexcept
+{
+    if (message.size() > text_bytes_max) {
+        notice_once(Notice::too_large); // [SHIM-5]
+        return refused;
+    }
+    const MutableBytes tag_view{tag, tag_bytes};
+    const MutableBytes ciphertext_view{ciphertext, message.size()};
+    Result<std::size_t> answer = fail(Kind::expired, "a key the chamber refused to make");
+    if (!is_dead(keys.handle)) {
+        const Bytes nonce_view{nonce, nonce_bytes};
+        answer =
+            keys.public_key == nullptr
+                ? ask(Request::box_afternm, {key_view(keys.handle), nonce_view, message}, {tag_view, ciphertext_view})
+                : ask(Request::box, {key_view(keys.handle), key_view(keys.public_key), nonce_view, message},
+                      {tag_view, ciphertext_view});
+    }
+    if (answer) {
+        return *answer == tag_bytes + message.size() ? done : refused;
+    }
+    // [SHIM-6] libzmq aborts the program when encryption fails. What has to end is the connection: its peer gets
+    // zeros, which no key opens.
+    std::memset(tag, 0, tag_bytes);
+    if (!message.empty()) {
+        std::memset(ciphertext, 0, message.size());
+    }
+    return is_passing(answer.error().kind) ? done : refused;
+}
+
+int decrypt(unsigned char* message, const unsigned char* tag, Bytes ciphertext, const unsigned char* nonce,
+            const Keys& keys) noexcept
+{
+    if (is_dead(keys.handle)) {
+        return refused;
+    }
+    if (ciphertext.size() > text_bytes_max) {
+        notice_once(Notice::too_large); // [SHIM-5]
+        return refused;
+    }
+    const Bytes nonce_view{nonce, nonce_bytes};
+    const Bytes tag_view{tag, tag_bytes};
+    const MutableBytes message_view{message, ciphertext.size()};
+    const auto answer =
+        keys.public_key == nullptr
+            ? ask(Request::box_open_afternm, {key_view(keys.handle), nonce_view, tag_view, ciphertext}, {message_view})
+            : ask(Request::box_open,
+                  {key_view(keys.handle), key_view(keys.public_key), nonce_view, tag_view, ciphertext}, {message_view});
+    return answer && *answer == ciphertext.size() ? done : refused;
+}
+
+int encrypt_nacl(unsigned char* box, const unsigned char* message, unsigned long long size, const unsigned char* nonce,
+                 const Keys& keys) noexcept
+{
+    if (size < message_zero_bytes) {
+        return refused;
+    }
+    const Bytes text{message + message_zero_bytes, size - message_zero_bytes};
+    const int result = encrypt(box + box_zero_bytes, box + box_zero_bytes + tag_bytes, text, nonce, keys);
+    std::memset(box, 0, box_zero_bytes);
+    return result;
+}
+
+int decrypt_nacl(unsigned char* message, const unsigned char* box, unsigned long long size, const unsigned char* nonce,
+                 const Keys& keys) noexcept
+{
+    if (size < box_zero_bytes + tag_bytes) {
+        return refused;
+    }
+    const unsigned char* tag = box + box_zero_bytes;
+    const Bytes ciphertext{tag + tag_bytes, size - box_zero_bytes - tag_bytes};
+    const int result = decrypt(message + message_zero_bytes, tag, ciphertext, nonce, keys);
+    if (result == done) {
+        std::memset(message, 0, message_zero_bytes);
+    }
+    return result;
+}
+
+int decrypt_easy(unsigned char* message, const unsigned char* box, unsigned long long size, const unsigned char* nonce,
+                 const Keys& keys) noexcept
+{
+    return size < tag_bytes ? refused : decrypt(message, box, {box + tag_bytes, size - tag_bytes}, nonce, keys);
+}
+
+} // namespace
+} // namespace caisson::shim
+
+using caisson::Bytes;
+using caisson::Kind;
+using caisson::MutableBytes;
+using caisson::airlock::curve::Request;
+namespace shim = caisson::shim;
+
+int crypto_box_keypair(unsigned char* public_key, unsigned char* handle)
+{
+    const MutableBytes public_view{public_key, shim::key_bytes};
+    const MutableBytes handle_view{handle, shim::key_bytes};
+    const auto answer = shim::ask(Request::box_keypair, {}, {public_view, handle_view});
+    if (answer) {
+        return *answer == 2 * shim::key_bytes ? shim::done : shim::refused;
+    }
+    std::memset(public_key, 0, shim::key_bytes);
+    std::memcpy(handle, shim::dead_handle, shim::key_bytes);
+    return shim::is_passing(answer.error().kind) ? shim::done : shim::refused; // [SHIM-6]
+}
+
+int crypto_scalarmult_base(unsigned char* public_key, const unsigned char* handle)
+{
+    if (shim::is_dead(handle)) {
+        return shim::refused;
+    }
+    const auto answer =
+        shim::ask(Request::scalarmult_base, {shim::key_view(handle)}, {MutableBytes{public_key, shim::key_bytes}});
+    return answer && *answer == shim::key_bytes ? shim::done : shim::refused;
+}
+
+int crypto_box_beforenm(unsigned char* shared, const unsigned char* public_key, const unsigned char* handle)
+{
+    if (!shim::is_dead(handle)) {
+        const auto answer = shim::ask(Request::beforenm, {shim::key_view(handle), shim::key_view(public_key)},
+                                      {MutableBytes{shared, shim::key_bytes}});
+        if (answer) {
+            return *answer == shim::key_bytes ? shim::done : shim::refused;
+        }
+        if (answer.error().kind == Kind::missing || answer.error().kind == Kind::unavailable) {
+            return shim::refused;
+        }
+    }
+    // [SHIM-6] The public key is the peer's choice, and libzmq aborts when this fails: a peer must not stop the
+    // program.
+    std::memcpy(shared, shim::dead_handle, shim::key_bytes);
+    return shim::done;
+}
+
+int crypto_box(unsigned char* box, const unsigned char* message, unsigned long long size, const unsigned char* nonce,
+               const unsigned char* public_key, const unsigned char* handle)
+{
+    return shim::encrypt_nacl(box, message, size, nonce, {handle, public_key});
+}
+
+int crypto_box_open(unsigned char* message, const unsigned char* box, unsigned long long size,
+                    const unsigned char* nonce, const unsigned char* public_key, const unsigned char* handle)
+{
+    return shim::decrypt_nacl(message, box, size, nonce, {handle, public_key});
+}
+
+int crypto_box_afternm(unsigned char* box, const unsigned char* message, unsigned long long size,
+                       const unsigned char* nonce, const unsigned char* shared)
+{
+    return shim::encrypt_nacl(box, message, size, nonce, {shared, nullptr});
+}
+
+int crypto_box_open_afternm(unsigned char* message, const unsigned char* box, unsigned long long size,
+                            const unsigned char* nonce, const unsigned char* shared)
+{
+    return shim::decrypt_nacl(message, box, size, nonce, {shared, nullptr});
+}
+
+int crypto_box_easy(unsigned char* box, const unsigned char* message, unsigned long long size,
+                    const unsigned char* nonce, const unsigned char* public_key, const unsigned char* handle)
+{
+    return shim::encrypt(box, box + shim::tag_bytes, {message, size}, nonce, {handle, public_key});
+}
+
+int crypto_box_open_easy(unsigned char* message, const unsigned char* box, unsigned long long size,
+                         const unsigned char* nonce, const unsigned char* public_key, const unsigned char* handle)
+{
+    return shim::decrypt_easy(message, box, size, nonce, {handle, public_key});
+}
+
+int crypto_box_easy_afternm(unsigned char* box, const unsigned char* message, unsigned long long size,
+                            const unsigned char* nonce, const unsigned char* shared)
+{
+    return shim::encrypt(box, box + shim::tag_bytes, {message, size}, nonce, {shared, nullptr});
+}
+
+int crypto_box_open_easy_afternm(unsigned char* message, const unsigned char* box, unsigned long long size,
+                                 const unsigned char* nonce, const unsigned char* shared)
+{
+    return shim::decrypt_easy(message, box, size, nonce, {shared, nullptr});
+}
+
+int crypto_box_detached(unsigned char* box, unsigned char* tag, const unsigned char* message, unsigned long long size,
+                        const unsigned char* nonce, const unsigned char* public_key, const unsigned char* handle)
+{
+    return shim::encrypt(tag, box, {message, size}, nonce, {handle, public_key});
+}
+
+int crypto_box_open_detached(unsigned char* message, const unsigned char* box, const unsigned char* tag,
+                             unsigned long long size, const unsigned char* nonce, const unsigned char* public_key,
+                             const unsigned char* handle)
+{
+    return shim::decrypt(message, tag, {box, size}, nonce, {handle, public_key});
+}
+
+int crypto_box_detached_afternm(unsigned char* box, unsigned char* tag, const unsigned char* message,
+                                unsigned long long size, const unsigned char* nonce, const unsigned char* shared)
+{
+    return shim::encrypt(tag, box, {message, size}, nonce, {shared, nullptr});
+}
+
+int crypto_box_open_detached_afternm(unsigned char* message, const unsigned char* box, const unsigned char* tag,
+                                     unsigned long long size, const unsigned char* nonce, const unsigned char* shared)
+{
+    return shim::decrypt(message, tag, {box, size}, nonce, {shared, nullptr});
+}
