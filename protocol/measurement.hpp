@@ -191,8 +191,8 @@ struct VerifiedResult {
 
 struct WitnessEvidence {
     WitnessKey witness;
-    BoxKey policy_key;      // policies for this start of the witness are encrypted to it
-    Digest tls_spki_sha256; // of the node's TLS key: SHA-256 of its SubjectPublicKeyInfo
+    BoxKey policy_key;        // policies for this start of the witness are encrypted to it
+    Digest tls_spki_sha256{}; // of the node's TLS key: SHA-256 of its SubjectPublicKeyInfo
     Exporter exporter;
     EvidenceNonce nonce;
     ChamberIdentity chamber;
