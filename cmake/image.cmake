@@ -1,0 +1,31 @@
+# caisson_image(NAME PRODUCT n SVN n OBJECTS targets...)
+# Links a chamber's image objects with the runtime and libsodium's archive, proves what it imports and executes, and
+# makes ${CMAKE_BINARY_DIR}/NAME.sgxs and NAME.sig. The development signing key is made at the first build.
+function(caisson_image name)
+  cmake_parse_arguments(arg "" "PRODUCT;SVN" "OBJECTS" ${ARGN})
+  set(objects)
+  foreach(target ${arg_OBJECTS} caisson_core_image caisson_protocol_image caisson_runtime_image
+          caisson_runtime_entry_image)
+    list(APPEND objects $<TARGET_OBJECTS:${target}>)
+  endforeach()
+  set(elf ${CMAKE_CURRENT_BINARY_DIR}/${name}.elf)
+  set(script ${CMAKE_SOURCE_DIR}/trusted/runtime/chamber.ld)
+  add_custom_command(
+    OUTPUT ${elf}
+    COMMAND ${CMAKE_LINKER} -static -pie --no-dynamic-linker -z text -z norelro -z noexecstack --build-id=none
+            --gc-sections -T ${script} -o ${elf} ${objects} ${sodium_archive}
+    COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tools/check_imports.py --image ${elf}
+            --imports ${CMAKE_SOURCE_DIR}/trusted/imports.txt --objects ${objects}
+    DEPENDS ${objects} ${script} ${CMAKE_SOURCE_DIR}/tools/check_imports.py ${CMAKE_SOURCE_DIR}/trusted/imports.txt
+    COMMAND_EXPAND_LISTS VERBATIM
+    COMMENT "Linking the chamber ${name}")
+  set(out ${CMAKE_BINARY_DIR}/${name})
+  add_custom_command(
+    OUTPUT ${out}.sgxs ${out}.sig
+    COMMAND caisson-enclave-build ${elf} ${CMAKE_SOURCE_DIR}/build/development-signer.pem ${out} ${arg_PRODUCT}
+            ${arg_SVN}
+    DEPENDS ${elf} caisson-enclave-build
+    VERBATIM
+    COMMENT "Building and signing the image of ${name}")
+  add_custom_target(${name}_image ALL DEPENDS ${out}.sgxs ${out}.sig)
+endfunction()

@@ -1,0 +1,65 @@
+// The SGXS stream: an enclave as the exact bytes its MRENCLAVE is the SHA-256 of (SDM vol. 3D, ECREATE, EADD, EEXTEND).
+// The reader takes hostile input: strict, bounded, no heap; the loader uses it without OpenSSL.
+#pragma once
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "core/wire.hpp"
+#include "protocol/sgx.hpp"
+
+#include <vector>
+
+namespace caisson::host::enclave::image {
+
+inline constexpr std::uint64_t enclave_bytes_max = std::uint64_t{1} << 36U;
+
+struct SgxsHeader {
+    std::uint32_t ssa_frame_pages = 0;
+    std::uint64_t size = 0; // of the enclave's address range: a power of two
+};
+
+struct SgxsPage {
+    std::uint64_t offset = 0;
+    std::uint64_t secinfo = 0;
+    bool measured = false; // all sixteen chunks; a page with only some of them is refused: the driver has no such pages
+    std::array<const std::uint8_t*, protocol::sgx::page_bytes / protocol::sgx::eextend_bytes> chunks{}; // when measured
+};
+
+class SgxsReader {
+  public:
+    // Fails: truncated, malformed.
+    [[nodiscard]] static Result<SgxsReader> open(Bytes stream) noexcept;
+
+    [[nodiscard]] const SgxsHeader& header() const noexcept { return header_; }
+    [[nodiscard]] bool done() const noexcept { return reader_.rest().empty(); }
+
+    // Pages come in rising order of offset. Requires: !done(). Fails: truncated, malformed.
+    [[nodiscard]] Result<SgxsPage> read_page() noexcept;
+
+  private:
+    explicit SgxsReader(Bytes stream) noexcept
+        : reader_(stream)
+    {
+    }
+
+    Reader reader_;
+    SgxsHeader header_;
+    std::uint64_t next_offset_ = 0;
+};
+
+// Builds a stream; every page measured.
+class SgxsWriter {
+  public:
+    explicit SgxsWriter(const SgxsHeader& header);
+    // Requires: content has at most one page; the rest is zeros.
+    void write_page(std::uint64_t offset, std::uint64_t secinfo, Bytes content);
+    [[nodiscard]] const std::vector<std::uint8_t>& stream() const noexcept { return stream_; }
+
+  private:
+    std::vector<std::uint8_t> stream_;
+};
+
+// MRENCLAVE of a stream in which every page is measured: its SHA-256.
+[[nodiscard]] Digest measurement_of(Bytes stream) noexcept;
+
+} // namespace caisson::host::enclave::image

@@ -1,0 +1,220 @@
+// Where an image begins: entry code, the first entry's set-up, and what happens when a CHECK fails inside.
+#include "airlock/entry.hpp"
+#include "airlock/ring.hpp"
+#include "core/check.hpp"
+#include "trusted/runtime/enclave_runtime.hpp"
+#include "trusted/runtime/enclu.hpp"
+#include "trusted/runtime/ring_server.hpp"
+#include "trusted/runtime/sodium_glue.hpp"
+
+#include <new>
+
+// Entry (SDM vol. 3D, EENTER): RAX = CSSA, RBX = TCS, RCX = where to go back to. The builder lays out, downwards from
+// the TCS: the thread page (FS and GS point there), then the stack. CSSA above 0 means an exception inside: a chamber
+// never goes on after one. The thread page keeps the host's stack (8, 16), the way back (24), the canary (40), scratch
+// (48).
+__asm__(R"(
+    .text
+    .globl caisson_entry
+    .hidden caisson_entry
+caisson_entry:
+    test %rax, %rax
+    jnz 9f
+    mov %rsp, %gs:8
+    mov %rbp, %gs:16
+    mov %rcx, %gs:24
+    lea -4096(%rbx), %rsp
+    xor %ebp, %ebp
+    cld
+    push $0
+    popfq
+    movl $0x1f80, %gs:48
+    ldmxcsr %gs:48
+    movw $0x37f, %gs:52
+    fldcw %gs:52
+    call caisson_image_main
+    mov %rdx, %rsi
+    mov %rax, %rdi
+8:  xor %edx, %edx
+    xor %r8d, %r8d
+    xor %r9d, %r9d
+    xor %r10d, %r10d
+    xor %r11d, %r11d
+    xor %r12d, %r12d
+    xor %r13d, %r13d
+    xor %r14d, %r14d
+    xor %r15d, %r15d
+    pxor %xmm0, %xmm0
+    pxor %xmm1, %xmm1
+    pxor %xmm2, %xmm2
+    pxor %xmm3, %xmm3
+    pxor %xmm4, %xmm4
+    pxor %xmm5, %xmm5
+    pxor %xmm6, %xmm6
+    pxor %xmm7, %xmm7
+    pxor %xmm8, %xmm8
+    pxor %xmm9, %xmm9
+    pxor %xmm10, %xmm10
+    pxor %xmm11, %xmm11
+    pxor %xmm12, %xmm12
+    pxor %xmm13, %xmm13
+    pxor %xmm14, %xmm14
+    pxor %xmm15, %xmm15
+    cmpb $0, caisson_avx_state(%rip)
+    je 7f
+    vzeroall
+7:  mov %gs:8, %rsp
+    mov %gs:16, %rbp
+    mov %gs:24, %rbx
+    mov $4, %eax
+    .byte 0x0f, 0x01, 0xd7
+9:  mov $3, %edi
+    xor %esi, %esi
+    jmp 8b
+    .globl caisson_fail
+    .hidden caisson_fail
+caisson_fail:
+    mov $3, %edi
+    xor %esi, %esi
+    jmp 8b
+)");
+
+extern "C" {
+[[noreturn]] void caisson_fail() noexcept;
+extern const char __enclave_base[] __attribute__((visibility("hidden")));
+extern const char __enclave_rela_begin[] __attribute__((visibility("hidden")));
+extern const char __enclave_rela_end[] __attribute__((visibility("hidden")));
+// 1 once the own report says that the AVX state may be used; read by the entry code.
+__attribute__((visibility("hidden"))) std::uint8_t caisson_avx_state = 0;
+}
+
+namespace caisson {
+
+namespace {
+bool dead = false;
+} // namespace
+
+void check_failed(const char* /*condition*/, int /*line*/) noexcept
+{
+    dead = true;
+    caisson_fail();
+}
+
+namespace trusted {
+namespace {
+
+using airlock::CpuFeature;
+using airlock::EntryFacts;
+using airlock::EntryOperation;
+using airlock::ExitReason;
+
+struct Rela {
+    std::uint64_t offset;
+    std::uint64_t info;
+    std::int64_t addend;
+};
+constexpr std::uint64_t R_X86_64_RELATIVE = 8;
+[[gnu::no_stack_protector]] void relocate() noexcept
+{
+    const auto base = reinterpret_cast<std::uint64_t>(&__enclave_base[0]);
+    for (const auto* at = __enclave_rela_begin; at != __enclave_rela_end; at += sizeof(Rela)) {
+        Rela entry;
+        std::memcpy(&entry, at, sizeof entry);
+        if (entry.info != R_X86_64_RELATIVE) {
+            caisson_fail();
+        }
+        *reinterpret_cast<std::uint64_t*>(base + entry.offset) = base + static_cast<std::uint64_t>(entry.addend);
+    }
+}
+
+bool outside(const void* address, std::uint64_t size) noexcept
+{
+    const auto start = reinterpret_cast<std::uint64_t>(address);
+    const auto base = reinterpret_cast<std::uint64_t>(&__enclave_base[0]);
+    const auto end = base + airlock::image_range_bytes;
+    return start % 64 == 0 && start + size >= start && (start + size <= base || start >= end);
+}
+
+constexpr bool has(std::uint32_t features, CpuFeature feature) noexcept
+{
+    return (features & static_cast<std::uint32_t>(feature)) != 0;
+}
+
+// What needs a register state that XFRM does not allow would be a #UD inside.
+std::uint32_t allowed_features(std::uint32_t offered, std::uint64_t xfrm) noexcept
+{
+    constexpr auto bit = [](CpuFeature feature) { return static_cast<std::uint32_t>(feature); };
+    constexpr auto avx512 = bit(CpuFeature::avx512) | bit(CpuFeature::avx512_ifma) | bit(CpuFeature::avx512_vbmi2);
+    if ((xfrm & protocol::sgx::XFRM_AVX) == 0) {
+        offered &= ~(bit(CpuFeature::avx) | bit(CpuFeature::avx2) | avx512);
+    }
+    if ((xfrm & protocol::sgx::XFRM_AVX512) != protocol::sgx::XFRM_AVX512) {
+        offered &= ~avx512;
+    }
+    return offered;
+}
+
+// Built in place at the first entry: an image has no static constructors or destructors.
+alignas(EnclaveRuntime) std::uint8_t runtime_memory[sizeof(EnclaveRuntime)];
+EnclaveRuntime* runtime = nullptr;
+alignas(RingServer) std::uint8_t server_memory[sizeof(RingServer)];
+RingServer* server = nullptr;
+airlock::Ring* served_ring = nullptr;
+
+[[gnu::no_stack_protector]] void set_canary() noexcept
+{
+    std::uint64_t canary = 0;
+    runtime->random({reinterpret_cast<std::uint8_t*>(&canary), sizeof canary});
+    __asm__ volatile("mov %0, %%fs:40" : : "r"(canary & ~std::uint64_t{0xff}) : "memory");
+}
+
+[[gnu::no_stack_protector]] void start(airlock::Ring* ring, const EntryFacts* outside_facts) noexcept
+{
+    EntryFacts facts;
+    std::memcpy(&facts, outside_facts, sizeof facts);
+    CHECK(facts.magic == airlock::entry_magic);
+    Seed seed;
+    copy_bytes(seed.expose(), facts.seed);
+    wipe(facts.seed);
+    const auto hardware = has(facts.features, CpuFeature::rdrand) ? read_hardware_random : nullptr;
+    const auto leaves = enclu_leaves();
+    runtime = new (runtime_memory) EnclaveRuntime;
+    CHECK(runtime->start(leaves, seed, hardware).has_value());
+    set_canary();
+    protocol::sgx::Report own{};
+    leaves.ereport(nullptr, {}, {}, own);
+    const auto features = allowed_features(facts.features, own.attributes.xfrm);
+    caisson_avx_state = has(features, CpuFeature::avx) ? 1 : 0;
+    choose_sodium_implementations(features);
+    const auto chamber = start_chamber(*runtime, features);
+    server = new (server_memory) RingServer(*ring, chamber, facts.spin_budget_ticks);
+    served_ring = ring;
+}
+
+} // namespace
+
+struct ExitRegisters {
+    std::uint64_t reason;
+    std::uint64_t value;
+};
+
+extern "C" [[gnu::used, gnu::no_stack_protector, gnu::visibility("hidden")]] ExitRegisters
+caisson_image_main(std::uint64_t operation, airlock::Ring* ring, const EntryFacts* facts) noexcept
+{
+    if (dead || operation != static_cast<std::uint64_t>(EntryOperation::serve)) {
+        return {static_cast<std::uint64_t>(ExitReason::failed), 0};
+    }
+    if (server == nullptr) {
+        relocate();
+        if (!outside(ring, sizeof(airlock::Ring)) || !outside(facts, sizeof *facts)) {
+            return {static_cast<std::uint64_t>(ExitReason::failed), 0};
+        }
+        start(ring, facts);
+    }
+    CHECK(ring == served_ring);
+    const auto pause = server->serve();
+    return {static_cast<std::uint64_t>(pause.reason), pause.doorbell};
+}
+
+} // namespace trusted
+} // namespace caisson

@@ -1,0 +1,39 @@
+// The inside end of the ring: takes requests from every lane in turn, once, and answers them.
+// Everything in the ring is hostile. Each slot and each input is copied in once before anything looks at it.
+#pragma once
+
+#include "airlock/entry.hpp"
+#include "airlock/ring.hpp"
+#include "trusted/runtime/chamber.hpp"
+
+namespace caisson::trusted {
+
+class RingServer {
+  public:
+    // Requires: `ring` lies outside the enclave; `chamber` has buffers of payload_bytes_max at most.
+    RingServer(airlock::Ring& ring, const ChamberEntry& chamber, std::uint32_t spin_budget_ticks) noexcept;
+
+    struct Pause {
+        airlock::ExitReason reason = airlock::ExitReason::idle;
+        std::uint32_t doorbell = 0; // for idle: the value that no producer has changed yet
+    };
+
+    // Serves until there is nothing to do for the spin budget, or until the ring says stop.
+    [[nodiscard]] Pause serve() noexcept;
+
+  private:
+    // True when it answered at least one request.
+    [[nodiscard]] bool serve_lane(std::uint32_t lane) noexcept;
+    [[nodiscard]] bool serve_all() noexcept;
+    [[nodiscard]] bool anything_waits() const noexcept;
+    // A producer that sleeps is woken by the loader: an enclave makes no system calls.
+    [[nodiscard]] bool producer_sleeps() const noexcept;
+    void answer(std::uint32_t lane, airlock::Slot& outside) noexcept;
+
+    airlock::Ring& ring_;
+    ChamberEntry chamber_;
+    std::uint32_t spin_budget_ticks_;
+    std::array<std::uint32_t, airlock::lane_count> tails_{}; // ours; the copy in the ring is for the producers
+};
+
+} // namespace caisson::trusted
