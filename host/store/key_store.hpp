@@ -45,6 +45,9 @@ class KeyStore {
   public:
     explicit KeyStore(const std::filesystem::path& home);
 
+    // Fails: conflict (there is a key of that name), malformed (the name). Before work that `store` would refuse.
+    [[nodiscard]] Done expect_free(std::string_view name) const;
+
     // Durable when it returns. Fails: conflict (there is a key of that name), malformed (the name), and what the disk
     // says.
     [[nodiscard]] Done store(const KeyRecord& record) const;
@@ -61,6 +64,8 @@ class KeyStore {
     [[nodiscard]] std::filesystem::path path_of(std::string_view name) const;
 
   private:
+    [[nodiscard]] std::unexpected<Fault> taken(std::string_view name) const;
+
     std::filesystem::path folder_;
 };
 
