@@ -196,7 +196,8 @@ Status Round::list_entry(std::string_view folder, std::string_view relative, std
         return fail(Kind::malformed, "a listing holds a path that leaves its tree");
     }
     if (count_ > listing_first_) {
-        const auto before = path_of(entries_[count_ - 1]).substr(folder.size() + 1);
+        auto before = path_of(entries_[count_ - 1]);
+        before.remove_prefix(folder.size() + 1);
         if (before >= relative) {
             return fail(Kind::malformed, "a listing is not in strictly ascending order");
         }
