@@ -1,0 +1,48 @@
+#include "cli/platform_text.hpp"
+
+namespace caisson::cli {
+
+using protocol::sgx::Platform;
+using protocol::sgx::RootKind;
+
+const char* platform_name(Platform platform) noexcept
+{
+    switch (platform) {
+    case Platform::inproc: return "inproc";
+    case Platform::process: return "process";
+    case Platform::sgx: return "sgx";
+    }
+    return "unknown";
+}
+
+const char* platform_meaning(Platform platform) noexcept
+{
+    switch (platform) {
+    case Platform::inproc: return "no isolation, for tests";
+    case Platform::process: return "a locked-down process that emulates SGX";
+    case Platform::sgx: return "an SGX enclave of the CPU";
+    }
+    return "unknown";
+}
+
+const char* root_name(RootKind root) noexcept
+{
+    switch (root) {
+    case RootKind::file: return "file";
+    case RootKind::tpm: return "tpm";
+    case RootKind::cpu: return "cpu";
+    }
+    return "unknown";
+}
+
+const char* root_meaning(RootKind root) noexcept
+{
+    switch (root) {
+    case RootKind::file: return "development root, no hardware trust";
+    case RootKind::tpm: return "a TPM 2.0 of this machine";
+    case RootKind::cpu: return "the CPU's own keys";
+    }
+    return "unknown";
+}
+
+} // namespace caisson::cli

@@ -1,0 +1,11 @@
+# What `cmake --install` lays down. Images, loader and shim stand together: find_images() looks beside the program, then
+# here.
+set(caisson_libdir ${CMAKE_INSTALL_LIBDIR}/caisson)
+install(PROGRAMS ${CMAKE_BINARY_DIR}/caisson DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(PROGRAMS ${CMAKE_BINARY_DIR}/caisson-loader DESTINATION ${caisson_libdir})
+install(FILES
+    ${CMAKE_BINARY_DIR}/curve.sgxs ${CMAKE_BINARY_DIR}/curve.sig
+    ${CMAKE_BINARY_DIR}/witness.sgxs ${CMAKE_BINARY_DIR}/witness.sig
+    ${CMAKE_BINARY_DIR}/libcaisson-shim.so
+    DESTINATION ${caisson_libdir})
+install(FILES docs/man/caisson.1 docs/man/caisson-key.1 docs/man/caisson-run.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

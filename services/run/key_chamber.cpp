@@ -1,0 +1,147 @@
+#include "services/run/key_chamber.hpp"
+
+#include "airlock/curve/requests.hpp"
+#include "core/secret.hpp"
+#include "core/wire.hpp"
+#include "host/enclave/root.hpp"
+#include "host/store/durable_file.hpp"
+
+namespace caisson::services::run {
+namespace {
+
+using airlock::curve::Request;
+using host::Fault;
+using host::fault;
+using host::Outcome;
+using host::enclave::Enclave;
+using host::store::KeyRecord;
+using host::store::VerifierKey;
+
+constexpr std::size_t answer_bytes_max = 4096;
+constexpr std::uint32_t gated_flag = 1;
+
+Outcome<std::vector<std::uint8_t>> ask(Enclave& enclave, Request request, const std::string& doing, Bytes input)
+{
+    std::vector<std::uint8_t> output(answer_bytes_max);
+    const auto size = enclave.call(static_cast<std::uint32_t>(request), input, output);
+    if (!size) {
+        return fault(size.error().kind, doing + ": " + size.error().what);
+    }
+    output.resize(*size);
+    return output;
+}
+
+struct LoadedKey {
+    std::uint32_t id = 0;
+    KeyRecord record;
+};
+
+// key, flags, public key, handle, verifier key: what the chamber says of a key it has opened.
+Result<LoadedKey> read_loaded(Bytes answer)
+{
+    Reader reader(answer);
+    LoadedKey loaded;
+    loaded.id = TRY(reader.read_le<std::uint32_t>());
+    loaded.record.gated = (TRY(reader.read_le<std::uint32_t>()) & gated_flag) != 0;
+    loaded.record.public_key.bytes = TRY(reader.read_array<32>());
+    loaded.record.handle.bytes = TRY(reader.read_array<32>());
+    loaded.record.verifier_key.bytes = TRY(reader.read_array<32>());
+    TRY(reader.finish());
+    return loaded;
+}
+
+Outcome<LoadedKey> open_sealed(Enclave& enclave, const std::string& name, Bytes sealed)
+{
+    const auto doing = "key " + name;
+    const auto answer = ask(enclave, Request::import_sealed_private_key, doing, sealed);
+    if (!answer && answer.error().kind != Kind::unavailable && answer.error().kind != Kind::exhausted) {
+        return fault(Kind::unauthentic, doing + ": does not open in this chamber (" + answer.error().what +
+                                            "); it was sealed on another machine or with another root.key, or altered");
+    }
+    if (!answer) {
+        return std::unexpected(answer.error());
+    }
+    auto loaded = TRY(read_loaded(*answer));
+    loaded.record.name = name;
+    loaded.record.sealed.assign(sealed.begin(), sealed.end());
+    return loaded;
+}
+
+void write_gate(Writer& writer, const Gate& gate)
+{
+    writer.write_le<std::uint32_t>(gate ? gated_flag : 0);
+    writer.write_bytes(gate ? gate->bytes : VerifierKey{}.bytes);
+}
+
+// The answer of CreateKeyPair and ImportPrivateKey: public key, then the sealed blob.
+Outcome<KeyRecord> record_of_new(Enclave& enclave, const std::string& name, Bytes answer)
+{
+    Reader reader(answer);
+    const auto public_key = TRY(reader.read_array<32>());
+    auto loaded = TRY(open_sealed(enclave, name, reader.rest()));
+    if (loaded.record.public_key.bytes != public_key) {
+        return fault(Kind::unauthentic, "key " + name + ": the chamber answered for another key");
+    }
+    return std::move(loaded.record);
+}
+
+} // namespace
+
+Outcome<KeyChamber> KeyChamber::open(const std::filesystem::path& home)
+{
+    TRY(host::store::make_folder(home, 0700));
+    const auto root = TRY(host::enclave::Root::open_file(home / "root.key"));
+    return KeyChamber(TRY(Enclave::open({}, root)));
+}
+
+Outcome<KeyRecord> KeyChamber::make(const std::string& name, const Gate& gate)
+{
+    ByteArray<4 + 32> input;
+    Writer writer(input);
+    write_gate(writer, gate);
+    TRY(writer.finish());
+    return record_of_new(*enclave_, name, TRY(ask(*enclave_, Request::create_key_pair, "key " + name, input)));
+}
+
+Outcome<KeyRecord> KeyChamber::take_secret(const std::string& name, const Gate& gate, Bytes secret)
+{
+    ByteArray<4 + 32 + 32> input;
+    Writer writer(input);
+    write_gate(writer, gate);
+    writer.write_bytes(secret);
+    const auto written = writer.finish();
+    auto answer = ask(*enclave_, Request::import_private_key, "key " + name, input);
+    wipe(input);
+    TRY(written);
+    return record_of_new(*enclave_, name, TRY(std::move(answer)));
+}
+
+Outcome<KeyRecord> KeyChamber::take_sealed(const std::string& name, Bytes sealed)
+{
+    return TRY(open_sealed(*enclave_, name, sealed)).record;
+}
+
+Outcome<std::uint32_t> KeyChamber::load(const KeyRecord& record)
+{
+    const auto loaded = TRY(open_sealed(*enclave_, record.name, record.sealed));
+    if (loaded.record != record) {
+        return fault(Kind::unauthentic, "key " + record.name +
+                                            ": the public key, handle or gate in its file is not the one that is "
+                                            "sealed; restore the file from a backup");
+    }
+    return loaded.id;
+}
+
+Outcome<KeyRecord> KeyChamber::reseal(const KeyRecord& record)
+{
+    const auto id = TRY(load(record));
+    ByteArray<4> input;
+    Writer writer(input);
+    writer.write_le(id);
+    TRY(writer.finish());
+    auto resealed = record;
+    resealed.sealed = TRY(ask(*enclave_, Request::export_sealed_private_key, "key " + record.name, input));
+    return resealed;
+}
+
+} // namespace caisson::services::run

@@ -1,0 +1,231 @@
+#!/usr/bin/python3
+"""Unmodified pyzmq programs under `caisson run`, against plain pyzmq peers: `run_pyzmq.py CAISSON`."""
+import os
+import signal
+import subprocess
+import sys
+
+import zmq
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
+import memory_scan  # noqa: E402
+from home import PYTHON, expect, children_of, is_alive, run_tests, wait_until, z85_bytes  # noqa: E402
+
+COUNT = 3000
+SPAN_BYTES_MAX = 64 << 30  # larger mappings are a sanitizer's shadow, terabytes of nothing
+
+every_mapping = memory_scan.readable_mappings
+memory_scan.readable_mappings = lambda pid: (mapping for mapping in every_mapping(pid)
+                                             if mapping[1] - mapping[0] < SPAN_BYTES_MAX)
+
+
+def plain_pair():
+    public, secret = zmq.curve_keypair()
+    return public.decode(), secret.decode()
+
+
+def sealed_pair(home, name):
+    """Public key and handle of a key in the chamber."""
+    facts = home.facts("key", "new", name, "--ungated")
+    return facts["public_key"], facts["handle"]
+
+
+def a_server_under_run_echoes_to_a_plain_client(home):
+    server_public, server_handle = sealed_pair(home, "server")
+    client_public, client_secret = plain_pair()
+    server = home.start_run(*home.peer_words("echo", server_public, server_handle, count=COUNT))
+    client = home.start(*home.peer_words("ask", client_public, client_secret, server_key=server_public,
+                                         endpoint=server.line(), count=COUNT))
+    client.expect_ok()
+    server.expect_ok()
+
+
+def a_client_under_run_asks_a_plain_server(home):
+    server_public, server_secret = plain_pair()
+    client_public, client_handle = sealed_pair(home, "client")
+    server = home.start(*home.peer_words("echo", server_public, server_secret, count=COUNT))
+    client = home.start_run(*home.peer_words("ask", client_public, client_handle, server_key=server_public,
+                                             endpoint=server.line(), count=COUNT))
+    client.expect_ok()
+    server.expect_ok()
+
+
+def a_publisher_under_run_reaches_a_plain_subscriber(home):
+    public, handle = sealed_pair(home, "publisher")
+    client_public, client_secret = plain_pair()
+    publisher = home.start_run(*home.peer_words("publish", public, handle, count=COUNT))
+    home.start(*home.peer_words("subscribe", client_public, client_secret, server_key=public,
+                                endpoint=publisher.line(), count=COUNT)).expect_ok()
+
+
+def a_subscriber_under_run_hears_a_plain_publisher(home):
+    public, secret = plain_pair()
+    client_public, client_handle = sealed_pair(home, "subscriber")
+    publisher = home.start(*home.peer_words("publish", public, secret, count=COUNT))
+    home.start_run(*home.peer_words("subscribe", client_public, client_handle, server_key=public,
+                                    endpoint=publisher.line(), count=COUNT)).expect_ok()
+
+
+def both_ends_under_run_with_a_chamber_each(home):
+    server_public, server_handle = sealed_pair(home, "server")
+    client_public, client_handle = sealed_pair(home, "client")
+    server = home.start_run(*home.peer_words("echo", server_public, server_handle, count=COUNT), keys=["server"])
+    client = home.start_run(*home.peer_words("ask", client_public, client_handle, server_key=server_public,
+                                             endpoint=server.line(), count=COUNT), keys=["client"])
+    client.expect_ok()
+    server.expect_ok()
+
+
+def keys_a_program_makes_itself_work_and_children_reach_the_chamber(home):
+    public, handle = sealed_pair(home, "any")
+    home.start_run(*home.peer_words("keypair", "", "", count=300)).expect_ok()
+    home.start_run(*home.peer_words("children", public, handle)).expect_ok()
+
+
+def a_wrong_handle_a_raw_secret_and_a_key_not_chosen_are_refused(home):  # [SHIM-4]
+    server_public, server_secret = plain_pair()
+    client_public, client_secret = plain_pair()
+    _, unknown = plain_pair()
+    right_public, right_handle = sealed_pair(home, "right")
+    sealed_pair(home, "other")
+    server = home.start(*home.peer_words("echo", server_public, server_secret, count=10))
+    endpoint = server.line()
+    for public, handle, key in ((right_public, unknown, "right"), (client_public, client_secret, "right"),
+                                (right_public, right_handle, "other")):
+        client = home.start_run(*home.peer_words("ask", public, handle, server_key=server_public, endpoint=endpoint,
+                                                 count=10, wait_ms=1500), keys=[key])
+        status, out, err = client.finish()
+        expect(status == 1 and "ok" not in out, f"a client without its key got through: {out}")
+        expect("caisson: shim: a secret key was refused" in err, f"nothing told why: {err}")
+    home.start_run(*home.peer_words("ask", right_public, right_handle, server_key=server_public, endpoint=endpoint,
+                                    count=10), keys=["right"]).expect_ok()
+
+
+def no_copy_of_the_secret_is_in_the_program_or_in_caisson_run(home):
+    server_public, server_secret = plain_pair()
+    public, secret = plain_pair()
+    raw = z85_bytes(secret)
+    handle = home.facts("key", "import", "known", "--raw-z85", "-", "--ungated", stdin=secret)["handle"]
+    control = os.urandom(32)
+    home.environment["CAISSON_TEST_CONTROL"] = control.hex()
+    server = home.start(*home.peer_words("echo", server_public, server_secret, count=200))
+    run = home.start_run(*home.peer_words("ask", public, handle, server_key=server_public, endpoint=server.line(),
+                                          count=200, linger=30, plant="CAISSON_TEST_CONTROL"))
+    expect(run.line().startswith("ok"), "no messages")
+    found = memory_scan.Scan()
+    pids = [run.pid, *children_of(run.pid)]
+    expect(len(pids) >= 3, f"caisson run has no program and chamber: {pids}")
+    for pid in pids:
+        memory_scan.scan_process(pid, {"secret": raw}, found)
+    expect(not found.hits, f"copies of the secret: {found.hits}")
+    planted = memory_scan.Scan()
+    for pid in pids:
+        memory_scan.scan_process(pid, {"control": control}, planted)
+    programs = {pid for pid, *_ in planted.hits}
+    expect(run.pid in programs and len(programs) >= 2, f"the scan does not see what was planted: {planted.hits}")
+    print(f"      {found.processes} processes, {found.bytes_read >> 20} MiB read, {found.bytes_refused >> 10} KiB "
+          f"refused by the kernel, 0 copies; control found in {len(programs)}")
+
+
+def chamber_and_program_end_when_caisson_run_is_killed(home):  # [SHIM-10]
+    public, handle = sealed_pair(home, "server")
+    run = home.start_run(*home.peer_words("echo", public, handle))
+    run.line()
+    others = children_of(run.pid)
+    expect(len(others) >= 2, f"caisson run has no program and chamber: {others}")
+    os.kill(run.pid, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(pid) for pid in others), "chamber and program end")
+
+
+def a_chamber_that_is_killed_is_told_and_ends_no_more_than_the_calls(home):  # [SHIM-7]
+    public, handle = sealed_pair(home, "any")
+    code = ("import sys, zmq\n"
+            f"print(zmq.curve_public({handle.encode()!r}).decode(), flush=True)\n"
+            "sys.stdin.readline()\n"
+            "try:\n"
+            f"    print(zmq.curve_public({handle.encode()!r}).decode())\n"
+            "except zmq.ZMQError:\n"
+            "    print('refused')\n")
+    process = subprocess.Popen([home.caisson, "--home", home.folder, "run", "--", PYTHON, "-c", code],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=home.environment)
+    try:
+        expect(process.stdout.readline().strip() == public, "no answer from the chamber")
+        for pid in children_of(process.pid):
+            with open(f"/proc/{pid}/cmdline") as file:
+                if PYTHON not in file.read():
+                    os.kill(pid, signal.SIGKILL)
+        out, err = process.communicate("\n", timeout=30)
+        expect("refused" in out or process.returncode != 0, f"an answer from a dead chamber: {out}")
+        expect("caisson: " in err and "chamber" in err, f"nothing told: {err}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def signals_and_exit_status_are_the_programs(home):  # [SHIM-9]
+    sealed_pair(home, "any")
+    expect(home.run("run", "--", "/bin/sh", "-c", "exit 5")[0] == 5, "exit status")
+    expect(home.run("run", "--", "/bin/sh", "-c", "kill -KILL $$")[0] == 137, "end by a signal")
+    expect(home.run("run", "--", "/bin/sh", "-c", "echo $0 \"$@\"", "a b", "--json", "--")[1] == "a b --json --\n",
+           "arguments")
+    trap = home.start_run("/bin/sh", "-c", "trap 'echo ok; exit 7' TERM; echo ready; while :; do sleep 0.05; done")
+    expect(trap.line() == "ready", "the program did not start")
+    os.kill(trap.pid, signal.SIGTERM)
+    expect(trap.finish()[:2] == (7, "ok\n"), "the signal was not handed on")
+
+
+def what_cannot_run_says_why(home):
+    status, _, err = home.run("run", "--", "/bin/true")
+    expect(status == 66 and "caisson key new" in err, f"no key: {status} {err}")
+    sealed_pair(home, "any")
+    status, _, err = home.run("run", "--", "/nonexistent/program")
+    expect(status == 127 and "/nonexistent/program: No such file" in err, f"no program: {status} {err}")
+    status, _, err = home.run("run", "--", "/etc/passwd")
+    expect(status == 126 and err.count("\n") == 1, f"no program: {status} {err}")
+    status, _, err = home.run("run", "--key", "none", "--", "/bin/true")
+    expect(status == 66 and "key none" in err, f"no such key: {status} {err}")
+
+
+def a_key_file_that_was_altered_or_comes_from_elsewhere_does_not_run(home):
+    sealed_pair(home, "a")
+    sealed_pair(home, "b")
+    path = os.path.join(home.folder, "keys", "a.json")
+    with open(path) as file:
+        text = file.read()
+    with open(os.path.join(home.folder, "keys", "b.json")) as file:
+        other = file.read()
+
+    def sealed_of(content):
+        return content.split('"sealed": "')[1].split('"')[0]
+
+    sealed = sealed_of(text)
+    flipped = sealed[:-1] + ("0" if sealed[-1] != "0" else "1")
+    for wrong in (flipped, sealed_of(other), sealed[:-2], "00"):
+        with open(path, "w") as file:
+            file.write(text.replace(sealed, wrong))
+        status, _, err = home.run("run", "--key", "a", "--", "/bin/true")
+        expect(status == 65 and "key a" in err, f"{wrong[:8]}...: status {status}: {err}")
+    with open(path, "w") as file:
+        file.write(text)
+    os.rename(os.path.join(home.folder, "root.key"), os.path.join(home.folder, "root.key.old"))
+    status, _, err = home.run("run", "--key", "a", "--", "/bin/true")
+    expect(status == 65 and "key a" in err, f"another root: status {status}: {err}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(sys.argv[1], [
+        a_server_under_run_echoes_to_a_plain_client,
+        a_client_under_run_asks_a_plain_server,
+        a_publisher_under_run_reaches_a_plain_subscriber,
+        a_subscriber_under_run_hears_a_plain_publisher,
+        both_ends_under_run_with_a_chamber_each,
+        keys_a_program_makes_itself_work_and_children_reach_the_chamber,
+        a_wrong_handle_a_raw_secret_and_a_key_not_chosen_are_refused,
+        no_copy_of_the_secret_is_in_the_program_or_in_caisson_run,
+        chamber_and_program_end_when_caisson_run_is_killed,
+        a_chamber_that_is_killed_is_told_and_ends_no_more_than_the_calls,
+        signals_and_exit_status_are_the_programs,
+        what_cannot_run_says_why,
+        a_key_file_that_was_altered_or_comes_from_elsewhere_does_not_run,
+    ]))
