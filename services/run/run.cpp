@@ -5,6 +5,7 @@
 #include "services/run/key_chamber.hpp"
 #include "services/run/program.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <unistd.h>
@@ -12,13 +13,10 @@
 namespace caisson::services::run {
 namespace {
 
-using host::Done;
-using host::Fault;
 using host::fault;
 using host::Outcome;
 using host::net::FedKey;
 using host::net::TrustFeeder;
-using host::store::KeyRecord;
 using host::store::KeyStore;
 
 constexpr int exit_not_executable = 126;
@@ -52,35 +50,83 @@ Outcome<std::vector<std::string>> wanted_keys(const RunOptions& options, const K
     return names;
 }
 
-// The gated keys among them are what the agent has to hear of.
-Outcome<std::vector<FedKey>> load_keys(const RunOptions& options, KeyChamber& chamber)
+struct LoadedKeys {
+    std::vector<FedKey> for_agent; // what the agent is told of: all that fit, the gated ones first
+    bool has_gated = false;
+};
+
+Outcome<LoadedKeys> load_keys(const RunOptions& options, KeyChamber& chamber)
 {
     const KeyStore store(options.home);
-    std::vector<FedKey> gated;
+    LoadedKeys loaded;
     for (const auto& name : TRY(wanted_keys(options, store))) {
         const auto record = TRY(store.load(name));
-        const auto id = TRY(chamber.load(record));
-        if (record.gated) {
-            gated.push_back({id, record.public_key});
-        }
+        const FedKey key{TRY(chamber.load(record)), record.public_key};
+        loaded.for_agent.insert(record.gated ? loaded.for_agent.begin() : loaded.for_agent.end(), key);
+        loaded.has_gated = loaded.has_gated || record.gated;
     }
-    return gated;
+    loaded.for_agent.resize(std::min(loaded.for_agent.size(), protocol::curve_claims_max));
+    return loaded;
 }
 
-std::unique_ptr<TrustFeeder> start_feeder(const RunOptions& options, KeyChamber& chamber, std::vector<FedKey> gated)
+// [SHIM-12] Through the agent the keys become this node's, so that gates elsewhere admit them; and gates here hear of peers.
+std::unique_ptr<TrustFeeder> start_feeder(const RunOptions& options, KeyChamber& chamber, LoadedKeys keys)
 {
     const auto socket = options.home / "agent" / "agent.sock";
-    if (gated.empty()) {
+    std::error_code error;
+    const bool has_agent = std::filesystem::exists(socket, error);
+    if (!has_agent && !keys.has_gated) {
         return nullptr;
     }
-    if (std::error_code error; !std::filesystem::exists(socket, error)) {
+    if (!has_agent) {
         options.warn({Kind::unavailable, "run: no agent at " + socket.string() +
                                              ": gated keys admit nobody until it runs; start \"caisson agent run\""});
     }
-    auto feeder = std::make_unique<TrustFeeder>(chamber.enclave(), socket, std::move(gated));
-    feeder->wait_until_fed(first_token_wait);
+    auto feeder = std::make_unique<TrustFeeder>(chamber.enclave(), socket, std::move(keys.for_agent));
+    if (has_agent) {
+        feeder->wait_until_fed(first_token_wait);
+    }
+    for (const auto& peer : options.peers) {
+        feeder->add_peer(peer);
+    }
     return feeder;
 }
+
+// Tells what goes wrong beside the program, each thing once.
+class Lookout {
+  public:
+    Lookout(const RunOptions& options, KeyChamber& chamber, const TrustFeeder* feeder)
+        : options_(options)
+        , chamber_(chamber)
+        , feeder_(feeder)
+    {
+    }
+
+    void look()
+    {
+        if (!chamber_told_ && !chamber_.enclave().alive()) {
+            chamber_told_ = true;
+            options_.warn({Kind::unavailable,
+                           "run: the chamber has ended: the program's CURVE calls fail from here on; "
+                           "restart it"});
+        }
+        auto trouble = feeder_ == nullptr ? std::string{} : feeder_->state().trouble;
+        if (!trouble.empty() && trouble != trouble_ && troubles_told_ < troubles_told_max) {
+            ++troubles_told_;
+            options_.warn({Kind::unavailable, "run: the agent: " + trouble});
+        }
+        trouble_ = std::move(trouble);
+    }
+
+  private:
+    static constexpr int troubles_told_max = 10; // a program may run for months
+    const RunOptions& options_;
+    KeyChamber& chamber_;
+    const TrustFeeder* feeder_;
+    bool chamber_told_ = false;
+    int troubles_told_ = 0;
+    std::string trouble_;
+};
 
 Program program_of(const RunOptions& options, const std::filesystem::path& shim, int ring_fd)
 {
@@ -100,17 +146,10 @@ Outcome<int> run(const RunOptions& options)
     const SignalGuard guard; // before any thread: all of them inherit it
     const auto shim = TRY(find_shim());
     auto chamber = TRY(KeyChamber::open(options.home));
-    auto gated = TRY(load_keys(options, chamber));
-    const auto feeder = start_feeder(options, chamber, std::move(gated));
-
-    bool told = false;
-    const auto look = [&] {
-        if (!told && !chamber.enclave().alive()) {
-            told = true;
-            options.warn({Kind::unavailable, "run: the chamber has ended: the program's CURVE calls fail from here on; "
-                                             "restart it"});
-        }
-    };
+    auto keys = TRY(load_keys(options, chamber));
+    const auto feeder = start_feeder(options, chamber, std::move(keys));
+    Lookout lookout(options, chamber, feeder.get());
+    const auto look = [&] { lookout.look(); };
     const auto status = run_program(program_of(options, shim, chamber.enclave().ring_fd()), guard, look);
     if (status) {
         return *status;

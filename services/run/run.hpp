@@ -3,6 +3,7 @@
 #pragma once
 
 #include "host/fault.hpp"
+#include "protocol/attestation_result.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -13,7 +14,8 @@ namespace caisson::services::run {
 
 struct RunOptions {
     std::filesystem::path home;
-    std::vector<std::string> keys; // names; empty: all keys of the home
+    std::vector<std::string> keys;         // names; empty: all keys of the home
+    std::vector<protocol::CurveKey> peers; // whose state the agent is asked for: whom a gated server key may admit
     std::vector<std::string> program;
     std::function<void(const host::Fault&)> warn; // what people should know while the program runs
 };

@@ -1,0 +1,178 @@
+#include "cli/json.hpp"
+#include "cli/platform_text.hpp"
+#include "cli/verb.hpp"
+#include "host/enclave/enclave.hpp"
+#include "host/enclave/root.hpp"
+
+#include <array>
+#include <cstdlib>
+#include <optional>
+
+#include <sys/utsname.h>
+
+namespace caisson::cli {
+namespace {
+
+using host::Outcome;
+using host::enclave::ChamberKind;
+using host::enclave::Enclave;
+using host::enclave::EnclaveFacts;
+using protocol::sgx::Platform;
+using protocol::sgx::RootKind;
+
+// A chamber is really started, under a root of its own that is thrown away: nothing of the home is touched.
+class ThrowawayFolder {
+  public:
+    ThrowawayFolder()
+    {
+        std::string pattern = (std::filesystem::temp_directory_path() / "caisson-doctor-XXXXXX").string();
+        if (::mkdtemp(pattern.data()) != nullptr) {
+            path_ = pattern;
+        }
+    }
+    ~ThrowawayFolder()
+    {
+        std::error_code error;
+        if (!path_.empty()) {
+            std::filesystem::remove_all(path_, error);
+        }
+    }
+    ThrowawayFolder(const ThrowawayFolder&) = delete;
+    ThrowawayFolder& operator=(const ThrowawayFolder&) = delete;
+
+    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+Outcome<EnclaveFacts> try_chamber(ChamberKind chamber)
+{
+    const ThrowawayFolder folder;
+    if (folder.path().empty()) {
+        return host::fault(Kind::unavailable, "doctor: no temporary folder can be made; is the disk full?");
+    }
+    const auto root = TRY(host::enclave::Root::open_file(folder.path() / "root.key"));
+    host::enclave::EnclaveOptions options;
+    options.chamber = chamber;
+    const auto enclave = TRY(Enclave::open(options, root));
+    return enclave->facts();
+}
+
+struct Device {
+    const char* name;
+    const char* path;
+    const char* without;
+};
+
+constexpr std::array devices{
+    Device{"sgx", "/dev/sgx_enclave",
+           "no SGX enclaves here: chambers run as locked-down processes, which the kernel and root can look into"},
+    Device{"tpm", "/dev/tpmrm0",
+           "no TPM here: sealed keys stand on the file root.key, and nothing proves what this machine has booted"},
+};
+
+bool is_there(const Device& device)
+{
+    std::error_code error;
+    return std::filesystem::exists(device.path, error);
+}
+
+std::string kernel()
+{
+    ::utsname facts{};
+    return ::uname(&facts) == 0 ? std::string(facts.sysname) + " " + facts.release : "unknown";
+}
+
+struct Findings {
+    std::string kernel_name = kernel();
+    std::array<std::pair<ChamberKind, Outcome<EnclaveFacts>>, 2> chambers{
+        std::pair{ChamberKind::curve, try_chamber(ChamberKind::curve)},
+        std::pair{ChamberKind::witness, try_chamber(ChamberKind::witness)},
+    };
+
+    [[nodiscard]] bool all_start() const { return chambers[0].second && chambers[1].second; }
+};
+
+void add_chamber(JsonWriter& json, ChamberKind kind, const Outcome<EnclaveFacts>& facts)
+{
+    json.begin_object().name("name").text(host::enclave::chamber_name(kind)).name("starts").boolean(facts.has_value());
+    if (!facts) {
+        json.name("reason").text(facts.error().what).end_object();
+        return;
+    }
+    json.name("platform").text(platform_name(facts->platform)).name("root").text(root_name(facts->root));
+    json.name("debug").boolean(facts->debug).name("protections").begin_array();
+    for (const auto& protection : facts->protections) {
+        json.begin_object().name("name").text(protection.name).name("active").boolean(protection.active);
+        json.name("reason").text(protection.reason).end_object();
+    }
+    json.end_array().end_object();
+}
+
+std::string json_of(const Findings& findings)
+{
+    JsonWriter json;
+    json.begin_object().name("kernel").text(findings.kernel_name).name("hardware_trust").boolean(false);
+    json.name("root").text(root_name(RootKind::file)).name("chambers").begin_array();
+    for (const auto& [kind, facts] : findings.chambers) {
+        add_chamber(json, kind, facts);
+    }
+    json.end_array().name("devices").begin_object();
+    for (const auto& device : devices) {
+        json.name(device.name).boolean(is_there(device));
+    }
+    json.end_object().end_object();
+    return json.str();
+}
+
+std::string chamber_text(ChamberKind kind, const Outcome<EnclaveFacts>& facts)
+{
+    std::string text = std::string("chamber ") + host::enclave::chamber_name(kind) + ": ";
+    if (!facts) {
+        return text + "DOES NOT START\n  " + facts.error().what + "\n";
+    }
+    text +=
+        std::string("starts; platform ") + platform_name(facts->platform) + ", " + platform_meaning(facts->platform);
+    text += facts->debug ? "; DEBUG\n" : "\n";
+    for (const auto& protection : facts->protections) {
+        text += (protection.active ? "  yes  " : "  NO   ") + protection.name;
+        text += protection.active || protection.reason.empty() ? "\n" : ": " + protection.reason + "\n";
+    }
+    return text;
+}
+
+std::string text_for_people(const Findings& findings)
+{
+    std::string text = "kernel: " + findings.kernel_name + "\n";
+    for (const auto& [kind, facts] : findings.chambers) {
+        text += chamber_text(kind, facts);
+    }
+    text += std::string("root: file, ") + root_meaning(RootKind::file) + "\n";
+    for (const auto& device : devices) {
+        text += is_there(device)
+                    ? std::string(device.name) + ": " + device.path + " is there, not used by this version\n"
+                    : std::string(device.name) + ": " + device.without + "\n";
+    }
+    text +=
+        "\nThis machine can prove: which chamber images run here, to anybody who trusts its root.key; and what its\n"
+        "files and kernel facts are, as measured by the witness chamber.\n"
+        "It cannot prove: that root.key was not copied, or that its kernel and its administrator are honest.\n";
+    return text;
+}
+
+} // namespace
+
+void add_doctor(Command& root, const Globals& globals)
+{
+    auto& doctor = root.command("doctor", "says what this machine can prove and what it cannot");
+    doctor.describe("Starts each chamber once, under a root that is thrown away, and lists the protections that are "
+                    "active around it, and why others are not. Changes nothing.");
+    doctor.action([&globals] {
+        const Findings findings;
+        const int printed = globals.json ? print_json(json_of(findings)) : print_text(text_for_people(findings));
+        return findings.all_start() ? printed : int{exit_unavailable};
+    });
+}
+
+} // namespace caisson::cli
