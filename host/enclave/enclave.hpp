@@ -16,7 +16,7 @@ namespace caisson::host::enclave {
 
 class Root; // host/enclave/root.hpp
 
-enum class ChamberKind : std::uint8_t { curve, witness };
+enum class ChamberKind : std::uint8_t { curve, witness, null }; // null: for tests of what is around a chamber
 
 const char* chamber_name(ChamberKind kind) noexcept; // also the stem of its files: NAME.sgxs, NAME.sig
 
@@ -24,6 +24,9 @@ struct EnclaveOptions {
     ChamberKind chamber = ChamberKind::curve;
     protocol::sgx::Platform platform = protocol::sgx::Platform::process;
     std::filesystem::path images; // the folder that holds NAME.sgxs, NAME.sig and caisson-loader; empty: find_images()
+    // Tests: a step of the lock-down that shall look as if the kernel lacked it, and the errno it gives.
+    std::string missing_step;
+    int missing_error = 0;
 };
 
 // One protection of the lock-down, in the order it was applied.

@@ -17,6 +17,9 @@ struct PlatformKeys {
     PlatformKey seal_enclave; // bound to platform and MRENCLAVE
     PlatformKey seal_signer;  // bound to platform, MRSIGNER and product id
     PlatformKey report;       // one per machine and platform: local attestation
+
+    // For the hand-over to the loader. Requires: the copies are wiped by the caller.
+    void copy_to(MutableBytes to_enclave, MutableBytes to_signer, MutableBytes to_report) const noexcept;
 };
 
 class Root {

@@ -1,0 +1,30 @@
+// EREPORT and EGETKEY in software: what the emulator and `inproc` answer with. Semantics of the SDM (vol. 3D); the
+// bytes inside the key derivation are ours, as the hardware's are secret.
+#pragma once
+
+#include "host/enclave/root.hpp"
+
+namespace caisson::host::enclave {
+
+// What a built and initialised enclave is (from its SECS).
+struct EnclaveIdentity {
+    protocol::sgx::Attributes attributes{};
+    Digest mrenclave{};
+    Digest mrsigner{};
+    std::uint16_t isv_prod_id = 0;
+    std::uint16_t isv_svn = 0;
+    std::uint32_t miscselect = 0;
+    ByteArray<16> cpusvn{};
+};
+
+// The CPUSVN that says which platform emulates and what root it stands on.
+[[nodiscard]] ByteArray<16> emulated_cpusvn(protocol::sgx::Platform platform, protocol::sgx::RootKind root) noexcept;
+
+void emulate_ereport(const EnclaveIdentity& self, const PlatformKeys& keys, const protocol::sgx::TargetInfo& target,
+                     const protocol::sgx::ReportData& data, protocol::sgx::Report& report) noexcept;
+
+// False: the architecture's refusal (an SVN above the own, an unknown key name or policy).
+[[nodiscard]] bool emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys,
+                                   const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept;
+
+} // namespace caisson::host::enclave

@@ -1,0 +1,258 @@
+#include "host/enclave/loader/lockdown.hpp"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+
+// Debian 12's headers are older than the kernels it may run on.
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
+
+extern "C" const char __executable_start;
+extern "C" const char etext;
+
+namespace caisson::host::enclave::loader {
+namespace {
+
+constexpr unsigned nobody = 65534;
+constexpr int last_capability = 63;
+constexpr const char* seccomp_step = "seccomp: futex, exit_group and rt_sigreturn only";
+
+long write_file(const char* path, const char* text) noexcept
+{
+    const int descriptor = ::open(path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -1;
+    }
+    const auto written = ::write(descriptor, text, std::strlen(text));
+    ::close(descriptor);
+    return written < 0 ? -1 : 0;
+}
+
+long enter_empty_root() noexcept
+{
+    if (::mount("none", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k") != 0 || ::chdir("/tmp") != 0 ||
+        ::syscall(SYS_pivot_root, ".", ".") != 0 || ::umount2(".", MNT_DETACH) != 0) {
+        return -1;
+    }
+    return ::mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOEXEC | MS_NOSUID | MS_NODEV, nullptr);
+}
+
+long set_limit(__rlimit_resource_t resource, rlim_t value) noexcept
+{
+    const rlimit limit{value, value};
+    return ::setrlimit(resource, &limit);
+}
+
+// A BPF program, built instruction by instruction.
+class Filter {
+  public:
+    void load(std::uint32_t offset) noexcept { add({BPF_LD | BPF_W | BPF_ABS, 0, 0, offset}); }
+    void mask(std::uint32_t value) noexcept { add({BPF_ALU | BPF_AND | BPF_K, 0, 0, value}); }
+    // Skips the next `count` instructions unless the accumulator is `value`.
+    void skip_unless(std::uint32_t value, std::uint8_t count) noexcept
+    {
+        add({BPF_JMP | BPF_JEQ | BPF_K, 0, count, value});
+    }
+    void skip_if(std::uint32_t value, std::uint8_t count) noexcept
+    {
+        add({BPF_JMP | BPF_JEQ | BPF_K, count, 0, value});
+    }
+    void give(std::uint32_t verdict) noexcept { add({BPF_RET | BPF_K, 0, 0, verdict}); }
+
+    [[nodiscard]] long install() noexcept
+    {
+        sock_fprog program{static_cast<unsigned short>(count_), instructions_.data()};
+        return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+    }
+
+  private:
+    void add(sock_filter instruction) noexcept { instructions_[count_++] = instruction; }
+
+    std::array<sock_filter, 40> instructions_{};
+    std::size_t count_ = 0;
+};
+
+} // namespace
+
+bool Lockdown::simulated_missing(const char* name) const noexcept
+{
+    if (std::strncmp(facts_.missing_step.data(), name, facts_.missing_step.size() - 1) != 0) {
+        return false;
+    }
+    errno = facts_.missing_error;
+    return true;
+}
+
+bool Lockdown::note(const char* name, long result) noexcept
+{
+    if (simulated_missing(name)) {
+        result = -1;
+    }
+    const int error = result < 0 ? errno : 0;
+    if (report_.step_count < steps_max) {
+        auto& step = report_.steps[report_.step_count++];
+        std::snprintf(step.name.data(), step.name.size(), "%s", name);
+        step.error = error;
+    }
+    return result >= 0;
+}
+
+void Lockdown::begin() noexcept
+{
+    note("ends with its host", ::prctl(PR_SET_PDEATHSIG, SIGKILL));
+    note("no core file", set_limit(RLIMIT_CORE, 0));
+    note("inherited descriptors closed", ::syscall(SYS_close_range, start_descriptor + 1, ~0U, 0));
+}
+
+int Lockdown::secret_memory(std::size_t size) noexcept
+{
+    int descriptor = -1;
+    if (!simulated_missing("secret memory")) {
+        descriptor = static_cast<int>(::syscall(SYS_memfd_secret, O_CLOEXEC));
+    }
+    if (descriptor >= 0 && ::ftruncate(descriptor, static_cast<off_t>(size)) != 0) {
+        ::close(descriptor);
+        descriptor = -1;
+    }
+    note("secret memory", descriptor);
+    return descriptor;
+}
+
+// After exec, never before: so the memory's owner stays the outer user namespace, and nobody of the same user gains
+// CAP_SYS_PTRACE over it. Without CLONE_NEWPID: it concerns children, and there are none.
+void Lockdown::leave_namespaces() noexcept
+{
+    const unsigned uid = ::geteuid();
+    const unsigned gid = ::getegid();
+    constexpr int namespaces =
+        CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    const char* name = "own namespaces (user, mount, network, ipc, uts, cgroup)";
+    if (!note(name, simulated_missing(name) ? -1 : ::unshare(namespaces))) {
+        return;
+    }
+    std::array<char, 64> map{};
+    write_file("/proc/self/setgroups", "deny");
+    std::snprintf(map.data(), map.size(), "%u %u 1", nobody, uid);
+    write_file("/proc/self/uid_map", map.data());
+    std::snprintf(map.data(), map.size(), "%u %u 1", nobody, gid);
+    write_file("/proc/self/gid_map", map.data());
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    note("empty root file system", enter_empty_root());
+}
+
+void Lockdown::drop_privileges() noexcept
+{
+    note("no new privileges", ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    for (int capability = 0; capability <= last_capability; ++capability) {
+        ::prctl(PR_CAPBSET_DROP, capability);
+    }
+    ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, 2> none{};
+    note("no capabilities", ::syscall(SYS_capset, &header, none.data()));
+    // After the id maps are written: they need /proc/self, which belongs to root from here on.
+    note("not dumpable", ::prctl(PR_SET_DUMPABLE, 0));
+}
+
+void Lockdown::harden_memory() noexcept
+{
+    note("no memory both writable and executable", ::prctl(PR_SET_MDWE, 1, 0, 0, 0));
+    note("store bypass speculation off",
+         ::prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_FORCE_DISABLE, 0, 0));
+    note("indirect branch speculation off",
+         ::prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE, 0, 0));
+    constexpr std::uint64_t page_mask = 4095;
+    const auto start = reinterpret_cast<std::uint64_t>(&__executable_start) & ~page_mask;
+    const auto end = (reinterpret_cast<std::uint64_t>(&etext) + page_mask) & ~page_mask;
+    note("own code sealed", ::syscall(SYS_mseal, start, end - start, 0));
+}
+
+void Lockdown::limit_resources() noexcept
+{
+    note("no new processes or threads", set_limit(RLIMIT_NPROC, 0));
+    note("no file writes", set_limit(RLIMIT_FSIZE, 0));
+    note("no new descriptors", set_limit(RLIMIT_NOFILE, 8));
+}
+
+void Lockdown::restrict_by_landlock() noexcept
+{
+    struct Attributes {
+        std::uint64_t files;
+        std::uint64_t network;
+        std::uint64_t scoped;
+    };
+    const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (abi < 0) {
+        note("Landlock", -1);
+        return;
+    }
+    const unsigned file_rights = abi >= 5 ? 16 : abi >= 3 ? 15 : abi == 2 ? 14 : 13;
+    const Attributes attributes{(std::uint64_t{1} << file_rights) - 1, 3, 3};
+    const std::size_t known = abi >= 6 ? sizeof attributes : abi >= 4 ? 16 : 8;
+    const long ruleset = ::syscall(SYS_landlock_create_ruleset, &attributes, known, 0);
+    note("Landlock", ruleset < 0 ? -1 : ::syscall(SYS_landlock_restrict_self, ruleset, 0));
+    if (ruleset >= 0) {
+        ::close(static_cast<int>(ruleset));
+    }
+}
+
+bool Lockdown::restrict_system_calls(std::uint64_t base, std::uint64_t size) noexcept
+{
+    Filter filter;
+    filter.load(offsetof(seccomp_data, arch));
+    filter.skip_if(AUDIT_ARCH_X86_64, 1);
+    filter.give(SECCOMP_RET_KILL_PROCESS);
+    // From inside the enclave: a trap, which the emulator turns into #UD. The range is naturally aligned and smaller
+    // than 4 GiB, so the high word is one value and the low word one after masking.
+    filter.load(offsetof(seccomp_data, instruction_pointer) + 4);
+    filter.skip_unless(static_cast<std::uint32_t>(base >> 32U), 4);
+    filter.load(offsetof(seccomp_data, instruction_pointer));
+    filter.mask(~static_cast<std::uint32_t>(size - 1));
+    filter.skip_unless(static_cast<std::uint32_t>(base), 1);
+    filter.give(SECCOMP_RET_TRAP);
+    filter.load(offsetof(seccomp_data, nr));
+    for (const std::uint32_t number : {SYS_futex, SYS_rt_sigreturn, SYS_exit_group}) {
+        filter.skip_unless(number, 1);
+        filter.give(SECCOMP_RET_ALLOW);
+    }
+    filter.give(SECCOMP_RET_KILL_PROCESS);
+    return !simulated_missing(seccomp_step) && filter.install() == 0;
+}
+
+bool Lockdown::finish(std::uint64_t base, std::uint64_t size) noexcept
+{
+    for (int descriptor = ring_descriptor; descriptor <= start_descriptor; ++descriptor) {
+        ::close(descriptor);
+    }
+    leave_namespaces();
+    drop_privileges();
+    harden_memory();
+    limit_resources();
+    restrict_by_landlock();
+    const bool restricted = restrict_system_calls(base, size);
+    note(seccomp_step, restricted ? 0 : -1);
+    return restricted;
+}
+
+} // namespace caisson::host::enclave::loader

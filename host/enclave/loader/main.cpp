@@ -1,0 +1,204 @@
+// caisson-loader: the process that is a chamber's "CPU" on the platform `process`. A static program, started from a
+// sealed memfd with four descriptors (report.hpp): it builds the enclave from a sealed image, checks it as EINIT does,
+// locks itself down, and then only ever enters the chamber, sleeps for it and wakes for it.
+#include "airlock/entry.hpp"
+#include "core/check.hpp"
+#include "host/enclave/loader/emulator.hpp"
+#include "host/enclave/loader/lockdown.hpp"
+
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace caisson {
+
+void check_failed(const char* /*condition*/, int /*line*/) noexcept
+{
+    ::syscall(SYS_exit_group, 70);
+    __builtin_trap();
+}
+
+namespace host::enclave::loader {
+namespace {
+
+[[noreturn]] void end(int status) noexcept
+{
+    ::syscall(SYS_exit_group, status);
+    __builtin_trap();
+}
+
+long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
+{
+    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, nullptr, nullptr, 0);
+}
+
+[[noreturn]] void refuse(Report& report, const Error& error) noexcept
+{
+    report.failure_kind = static_cast<std::uint32_t>(error.kind);
+    std::snprintf(report.failure.data(), report.failure.size(), "%s", error.what);
+    report.state.store(LoaderState::failed, std::memory_order_release);
+    end(1);
+}
+
+Result<Bytes> map_file(int descriptor) noexcept
+{
+    struct stat facts{};
+    if (::fstat(descriptor, &facts) != 0 || facts.st_size <= 0) {
+        return fail(Kind::missing, "the loader was started without its image");
+    }
+    const auto size = static_cast<std::size_t>(facts.st_size);
+    void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (memory == MAP_FAILED) {
+        return fail(Kind::unavailable, "the loader cannot map its image");
+    }
+    return Bytes(static_cast<const std::uint8_t*>(memory), size);
+}
+
+// What lives as long as the process and must not be readable: the keys the emulator derives from.
+struct KeyMemory {
+    PlatformKeys keys;
+};
+
+Result<KeyMemory*> place_keys(Lockdown& lockdown, StartFacts& facts) noexcept
+{
+    constexpr std::size_t size = 4096;
+    const int secret = lockdown.secret_memory(size);
+    void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, secret >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS,
+                          secret, 0);
+    if (secret >= 0) {
+        ::close(secret);
+    }
+    if (memory == MAP_FAILED || (secret < 0 && ::mlock(memory, size) != 0)) {
+        return fail(Kind::exhausted, "locked memory is used up (RLIMIT_MEMLOCK): raise it to 8 MiB a chamber");
+    }
+    auto* placed = new (memory) KeyMemory;
+    copy_bytes(placed->keys.seal_enclave.expose(), facts.seal_enclave);
+    copy_bytes(placed->keys.seal_signer.expose(), facts.seal_signer);
+    copy_bytes(placed->keys.report.expose(), facts.report);
+    wipe(facts.seal_enclave);
+    wipe(facts.seal_signer);
+    wipe(facts.report);
+    return placed;
+}
+
+std::uint64_t xfrm_of(std::uint32_t features) noexcept
+{
+    std::uint64_t xfrm = protocol::sgx::XFRM_LEGACY;
+    const auto has = [features](airlock::CpuFeature feature) {
+        return (features & static_cast<std::uint32_t>(feature)) != 0;
+    };
+    xfrm |= has(airlock::CpuFeature::avx) ? protocol::sgx::XFRM_AVX : 0;
+    xfrm |= has(airlock::CpuFeature::avx512) ? protocol::sgx::XFRM_AVX512 : 0;
+    return xfrm;
+}
+
+Status build(Emulator& emulator, Lockdown& lockdown, StartFacts& facts) noexcept
+{
+    const auto image_bytes = TRY(map_file(image_descriptor));
+    const auto sigstruct_bytes = TRY(map_file(sigstruct_descriptor));
+    const auto sigstruct = TRY(image::read_sigstruct(sigstruct_bytes));
+    auto reader = TRY(image::SgxsReader::open(image_bytes));
+    const protocol::sgx::Attributes attributes{sigstruct.attributes.flags, xfrm_of(facts.features)};
+    const auto* placed = TRY(place_keys(lockdown, facts));
+    const int secret = lockdown.secret_memory(reader.header().size);
+    TRY(emulator.create(reader.header(), attributes, secret));
+    while (!reader.done()) {
+        const auto page = TRY(reader.read_page());
+        TRY(emulator.add(page));
+    }
+    const auto cpusvn = emulated_cpusvn(static_cast<protocol::sgx::Platform>(facts.platform),
+                                        static_cast<protocol::sgx::RootKind>(facts.root));
+    TRY(emulator.initialise(image::measurement_of(image_bytes), sigstruct, cpusvn, &placed->keys));
+    if (secret >= 0) {
+        ::close(secret);
+    }
+    ::munmap(const_cast<std::uint8_t*>(image_bytes.data()), image_bytes.size());
+    return emulator.attach_thread();
+}
+
+airlock::Ring* map_ring() noexcept
+{
+    struct stat facts{};
+    if (::fstat(ring_descriptor, &facts) != 0 || facts.st_size != static_cast<off_t>(sizeof(airlock::Ring))) {
+        end(64);
+    }
+    void* memory = ::mmap(nullptr, sizeof(airlock::Ring), PROT_READ | PROT_WRITE, MAP_SHARED, ring_descriptor, 0);
+    if (memory == MAP_FAILED) {
+        end(64);
+    }
+    return static_cast<airlock::Ring*>(memory);
+}
+
+void wake_producers(airlock::Ring& ring) noexcept
+{
+    for (auto& lane : ring.lanes) {
+        if (lane.producer_asleep.load(std::memory_order_seq_cst) != 0) {
+            futex(lane.tail, FUTEX_WAKE, 1);
+        }
+    }
+}
+
+// Enters the chamber for as long as it wants to be entered.
+[[noreturn]] void serve(Emulator& emulator, airlock::Ring& ring, airlock::EntryFacts& facts) noexcept
+{
+    constexpr auto operation = static_cast<std::uint64_t>(airlock::EntryOperation::serve);
+    while (true) {
+        const auto exit =
+            emulator.enter(operation, reinterpret_cast<std::uint64_t>(&ring), reinterpret_cast<std::uint64_t>(&facts));
+        wipe(facts.seed); // read at the first entry; nothing reads it again
+        const auto reason = static_cast<airlock::ExitReason>(exit.rdi);
+        if (exit.by_exception || reason == airlock::ExitReason::failed) {
+            end(2);
+        }
+        wake_producers(ring);
+        if (reason == airlock::ExitReason::stopped) {
+            end(0);
+        }
+        if (reason == airlock::ExitReason::idle) {
+            futex(ring.doorbell, FUTEX_WAIT, static_cast<std::uint32_t>(exit.rsi));
+            ring.chamber_asleep.store(0, std::memory_order_relaxed);
+        }
+    }
+}
+
+[[noreturn]] void run() noexcept
+{
+    auto* ring = map_ring();
+    auto& report = report_of(*ring);
+    static StartFacts facts;
+    if (::read(start_descriptor, &facts, sizeof facts) != static_cast<ssize_t>(sizeof facts)) {
+        end(64);
+    }
+    static airlock::EntryFacts entry{};
+    entry.magic = airlock::entry_magic;
+    entry.features = facts.features;
+    entry.spin_budget_ticks = facts.spin_budget_ticks;
+    if (::getrandom(entry.seed.data(), entry.seed.size(), 0) != static_cast<ssize_t>(entry.seed.size())) {
+        refuse(report, {Kind::unavailable, "the kernel gives no random bytes"});
+    }
+    Lockdown lockdown(report, facts);
+    lockdown.begin();
+    static Emulator emulator;
+    if (const auto built = build(emulator, lockdown, facts); !built) {
+        refuse(report, built.error());
+    }
+    if (!lockdown.finish(emulator.base(), emulator.size())) {
+        refuse(report, {Kind::unavailable, "the kernel has no seccomp filters: a chamber does not start without them"});
+    }
+    report.state.store(LoaderState::ready, std::memory_order_release);
+    serve(emulator, *ring, entry);
+}
+
+} // namespace
+} // namespace host::enclave::loader
+} // namespace caisson
+
+int main()
+{
+    caisson::host::enclave::loader::run();
+}

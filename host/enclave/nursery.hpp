@@ -1,0 +1,12 @@
+// Forks from one thread that lives as long as the process: "die with the parent" (PDEATHSIG) means the parent's thread.
+#pragma once
+
+#include <functional>
+#include <sys/types.h>
+
+namespace caisson::host::enclave {
+
+// Runs `in_child` in a forked child; it must not return. The child's pid, or -1 with errno set.
+[[nodiscard]] ::pid_t fork_in_nursery(const std::function<void()>& in_child);
+
+} // namespace caisson::host::enclave

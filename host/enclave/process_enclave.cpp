@@ -1,0 +1,248 @@
+// The platform `process`: a locked-down child in which the loader emulates the CPU.
+#include "core/text.hpp"
+#include "host/enclave/cpu_features.hpp"
+#include "host/enclave/enclave.hpp"
+#include "host/enclave/image/sgxs.hpp"
+#include "host/enclave/image/sigstruct.hpp"
+#include "host/enclave/loader/report.hpp"
+#include "host/enclave/nursery.hpp"
+#include "host/enclave/ring_client.hpp"
+#include "host/enclave/root.hpp"
+#include "host/enclave/shared_memory.hpp"
+#include "host/store/durable_file.hpp"
+#include "loader_digest.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+namespace caisson::host::enclave {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Content = std::vector<std::uint8_t>;
+
+constexpr std::size_t image_file_bytes_max = std::size_t{64} << 20U;
+constexpr auto start_time_max = std::chrono::seconds(10);
+constexpr auto stop_time_max = std::chrono::seconds(2);
+
+struct Files {
+    Content loader;
+    Content image;
+    protocol::sgx::Sigstruct sigstruct{};
+    EnclaveFacts facts;
+};
+
+Outcome<Files> load_files(const EnclaveOptions& options)
+{
+    const auto folder = options.images.empty() ? find_images() : options.images;
+    const std::string name = chamber_name(options.chamber);
+    const auto load = [&folder](const std::string& file) {
+        return store::load_file(folder / file, image_file_bytes_max, store::Writers::owner);
+    };
+    Files files;
+    files.loader = TRY(load("caisson-loader"));
+    files.image = TRY(load(name + ".sgxs"));
+    const auto sigstruct = TRY(load(name + ".sig"));
+    files.sigstruct = TRY(image::read_sigstruct(sigstruct));
+    files.facts.loader = image::measurement_of(files.loader);
+    std::array<char, 2 * sizeof(Digest)> text{};
+    write_hex(text, files.facts.loader);
+    if (std::string_view(text.data(), text.size()) != caisson_loader_digest) {
+        return fault(Kind::unauthentic, (folder / "caisson-loader").string() +
+                                            ": this is not the loader that was built with this program; reinstall it");
+    }
+    files.facts.platform = protocol::sgx::Platform::process;
+    files.facts.mrenclave = image::measurement_of(files.image);
+    files.facts.mrsigner = image::mrsigner_of(files.sigstruct);
+    files.facts.product = files.sigstruct.isv_prod_id;
+    files.facts.svn = files.sigstruct.isv_svn;
+    files.facts.debug = (files.sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0;
+    return files;
+}
+
+loader::StartFacts start_facts(const Root& root, const EnclaveFacts& facts, const EnclaveOptions& options)
+{
+    const auto keys = root.keys_for(facts.platform, facts.mrenclave, facts.mrsigner, facts.product);
+    loader::StartFacts start;
+    keys.copy_to(start.seal_enclave, start.seal_signer, start.report);
+    start.platform = static_cast<std::uint32_t>(facts.platform);
+    start.root = static_cast<std::uint32_t>(root.kind());
+    start.features = cpu_features();
+    start.spin_budget_ticks = spin_budget_ticks();
+    const auto& missing = options.missing_step;
+    missing.copy(start.missing_step.data(), start.missing_step.size() - 1);
+    start.missing_error = options.missing_error;
+    return start;
+}
+
+// Runs in the forked child: only calls that are safe there. Never returns.
+[[noreturn]] void become_loader(int loader_fd, std::array<int, 4> descriptors) noexcept
+{
+    constexpr int above = 64; // out of the way of the numbers they shall get
+    for (auto& descriptor : descriptors) {
+        descriptor = ::fcntl(descriptor, F_DUPFD, above);
+    }
+    const int program = ::fcntl(loader_fd, F_DUPFD_CLOEXEC, above);
+    for (std::size_t index = 0; index < descriptors.size(); ++index) {
+        ::dup2(descriptors[index], loader::ring_descriptor + static_cast<int>(index));
+    }
+    char name[] = "caisson-loader";
+    char* const arguments[] = {name, nullptr};
+    char* const environment[] = {nullptr};
+    ::fexecve(program, arguments, environment);
+    ::_exit(127);
+}
+
+class ProcessEnclave final : public Enclave {
+  public:
+    ProcessEnclave(RingMemory memory, EnclaveFacts facts)
+        : memory_(std::move(memory))
+        , facts_(std::move(facts))
+        , client_(memory_.ring(), [this] { return alive(); })
+    {
+    }
+    ~ProcessEnclave() override { stop(); }
+
+    Done start(const Files& files, const loader::StartFacts& start);
+
+    Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output) override
+    {
+        return client_.call(request, input, output);
+    }
+    void call_many(std::span<Call> calls) override { client_.call_many(calls); }
+    [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
+    [[nodiscard]] bool alive() noexcept override;
+    [[nodiscard]] int ring_fd() const noexcept override { return memory_.descriptor(); }
+
+  private:
+    Done wait_until_ready();
+    Done told_failure();
+    void read_protections();
+    void stop() noexcept;
+
+    RingMemory memory_;
+    EnclaveFacts facts_;
+    RingClient client_;
+    Descriptor child_; // a pidfd
+};
+
+bool ProcessEnclave::alive() noexcept
+{
+    if (child_.number() < 0) {
+        return false;
+    }
+    pollfd ended{child_.number(), POLLIN, 0};
+    return ::poll(&ended, 1, 0) == 0;
+}
+
+Done ProcessEnclave::start(const Files& files, const loader::StartFacts& start)
+{
+    const auto program = TRY(sealed_copy("caisson-loader", files.loader, Executable::yes));
+    const auto image_file = TRY(sealed_copy("caisson-image", files.image, Executable::no));
+    const Bytes sigstruct_bytes(reinterpret_cast<const std::uint8_t*>(&files.sigstruct), sizeof files.sigstruct);
+    const auto sigstruct_file = TRY(sealed_copy("caisson-sigstruct", sigstruct_bytes, Executable::no));
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        return std::unexpected(system_fault("creating a pipe for the loader", errno));
+    }
+    const Descriptor read_end(ends[0]);
+    Descriptor write_end(ends[1]);
+    if (::write(write_end.number(), &start, sizeof start) != static_cast<ssize_t>(sizeof start)) {
+        return std::unexpected(system_fault("handing the loader its keys", errno));
+    }
+    const auto pid = fork_in_nursery([&] {
+        become_loader(program.number(),
+                      {memory_.descriptor(), image_file.number(), sigstruct_file.number(), read_end.number()});
+    });
+    if (pid < 0) {
+        return std::unexpected(system_fault("starting the loader", errno));
+    }
+    facts_.pid = pid;
+    child_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    return wait_until_ready();
+}
+
+Done ProcessEnclave::wait_until_ready()
+{
+    auto& state = loader::report_of(memory_.ring()).state;
+    const auto began = Clock::now();
+    while (state.load(std::memory_order_acquire) == loader::LoaderState::starting && alive()) {
+        if (Clock::now() - began > start_time_max) {
+            return fault(Kind::unavailable, "the loader did not get ready within 10 s");
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    read_protections();
+    if (state.load(std::memory_order_acquire) != loader::LoaderState::ready) {
+        return told_failure();
+    }
+    return {};
+}
+
+Done ProcessEnclave::told_failure()
+{
+    const auto& report = loader::report_of(memory_.ring());
+    const auto failure = report.failure; // once
+    const auto kind = report.failure_kind;
+    const std::string what(failure.data(), ::strnlen(failure.data(), failure.size()));
+    const bool known =
+        kind >= static_cast<std::uint32_t>(Kind::truncated) && kind <= static_cast<std::uint32_t>(Kind::unavailable);
+    return fault(known ? static_cast<Kind>(kind) : Kind::unavailable,
+                 "starting a chamber: " + (what.empty() ? "the loader ended without a word" : what));
+}
+
+void ProcessEnclave::read_protections()
+{
+    const auto& report = loader::report_of(memory_.ring());
+    const auto count = std::min<std::size_t>(report.step_count, loader::steps_max);
+    for (std::size_t index = 0; index < count; ++index) {
+        const auto step = report.steps[index];
+        Protection protection;
+        protection.name.assign(step.name.data(), ::strnlen(step.name.data(), step.name.size()));
+        protection.active = step.error == 0;
+        protection.reason = step.error == 0 ? "" : std::strerror(step.error);
+        facts_.protections.push_back(std::move(protection));
+    }
+}
+
+void ProcessEnclave::stop() noexcept
+{
+    if (facts_.pid <= 0) {
+        return;
+    }
+    client_.stop();
+    pollfd ended{child_.number(), POLLIN, 0};
+    constexpr auto wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(stop_time_max).count();
+    if (::poll(&ended, 1, static_cast<int>(wait_ms)) <= 0) {
+        ::kill(facts_.pid, SIGKILL);
+    }
+    ::waitpid(facts_.pid, nullptr, 0);
+    facts_.pid = 0;
+}
+
+} // namespace
+
+Outcome<std::unique_ptr<Enclave>> open_process_enclave(const EnclaveOptions& options, const Root& root)
+{
+    auto files = TRY(load_files(options));
+    files.facts.root = root.kind();
+    auto memory = TRY(RingMemory::create(spin_budget_ticks()));
+    auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), files.facts);
+    auto start = start_facts(root, files.facts, options);
+    const auto started = enclave->start(files, start);
+    wipe({reinterpret_cast<std::uint8_t*>(&start), sizeof start});
+    if (!started) {
+        return std::unexpected(started.error());
+    }
+    return enclave;
+}
+
+} // namespace caisson::host::enclave

@@ -1,0 +1,90 @@
+#include "host/enclave/shared_memory.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+namespace caisson::host::enclave {
+namespace {
+
+// Kernels before 6.3 know neither flag.
+int create_memory_file(const char* name, Executable executable) noexcept
+{
+    constexpr unsigned common = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    const unsigned kind = executable == Executable::yes ? MFD_EXEC : MFD_NOEXEC_SEAL;
+    const int descriptor = ::memfd_create(name, common | kind);
+    return descriptor >= 0 || errno != EINVAL ? descriptor : ::memfd_create(name, common);
+}
+
+} // namespace
+
+void Descriptor::reset() noexcept
+{
+    if (number_ >= 0) {
+        ::close(number_);
+        number_ = -1;
+    }
+}
+
+Outcome<Descriptor> sealed_copy(const char* name, Bytes bytes, Executable executable)
+{
+    Descriptor file(create_memory_file(name, executable));
+    if (file.number() < 0) {
+        return std::unexpected(system_fault("creating a memory file", errno));
+    }
+    while (!bytes.empty()) {
+        const auto written = ::write(file.number(), bytes.data(), bytes.size());
+        if (written <= 0) {
+            return std::unexpected(system_fault("filling a memory file", errno));
+        }
+        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+    if (::fcntl(file.number(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+        return std::unexpected(system_fault("sealing a memory file", errno));
+    }
+    return file;
+}
+
+Outcome<RingMemory> RingMemory::create(std::uint32_t spin_budget_ticks)
+{
+    RingMemory memory;
+    memory.descriptor_ = Descriptor(create_memory_file("caisson-ring", Executable::no));
+    if (memory.descriptor_.number() < 0 ||
+        ::ftruncate(memory.descriptor_.number(), static_cast<off_t>(sizeof(airlock::Ring))) != 0 ||
+        ::fcntl(memory.descriptor_.number(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+        return std::unexpected(system_fault("creating the ring", errno));
+    }
+    void* mapped =
+        ::mmap(nullptr, sizeof(airlock::Ring), PROT_READ | PROT_WRITE, MAP_SHARED, memory.descriptor_.number(), 0);
+    if (mapped == MAP_FAILED) {
+        return std::unexpected(system_fault("mapping the ring", errno));
+    }
+    memory.ring_ = static_cast<airlock::Ring*>(mapped);
+    memory.ring_->magic = airlock::ring_magic;
+    memory.ring_->spin_budget_ticks = spin_budget_ticks;
+    return memory;
+}
+
+RingMemory::RingMemory(RingMemory&& other) noexcept
+    : descriptor_(std::move(other.descriptor_))
+    , ring_(std::exchange(other.ring_, nullptr))
+{
+}
+
+RingMemory::~RingMemory()
+{
+    if (ring_ != nullptr) {
+        ::munmap(ring_, sizeof(airlock::Ring));
+    }
+}
+
+} // namespace caisson::host::enclave

@@ -1,0 +1,337 @@
+// The platform `process` with the null chamber: real images, a real locked-down child.
+#include "core/text.hpp"
+#include "host/enclave/enclave.hpp"
+#include "host/enclave/root.hpp"
+#include "tests/null_chamber/requests.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+namespace caisson::host::enclave {
+namespace {
+
+using tests::null_chamber::Request;
+using Buffer = std::vector<std::uint8_t>;
+
+std::uint32_t number(Request request)
+{
+    return static_cast<std::uint32_t>(request);
+}
+
+class ProcessEnclaveTest : public testing::Test {
+  protected:
+    void SetUp() override
+    {
+        folder_ = std::filesystem::path(testing::TempDir()) / ("caisson-enclave-" + std::to_string(::getpid()));
+        std::filesystem::create_directories(folder_);
+        std::filesystem::permissions(folder_, std::filesystem::perms::owner_all);
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    // A copy of the built images that a test may damage.
+    std::filesystem::path images()
+    {
+        const auto copy = folder_ / "images";
+        std::filesystem::create_directories(copy);
+        for (const char* name : {"null.sgxs", "null.sig", "caisson-loader"}) {
+            std::filesystem::copy_file(std::filesystem::path(CAISSON_TEST_IMAGES) / name, copy / name,
+                                       std::filesystem::copy_options::overwrite_existing);
+        }
+        return copy;
+    }
+    static void flip(const std::filesystem::path& path, std::streamoff at)
+    {
+        std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+        file.seekg(at);
+        const char byte = static_cast<char>(file.get());
+        file.seekp(at);
+        file.put(static_cast<char>(byte ^ 1));
+    }
+
+    Outcome<std::unique_ptr<Enclave>> open(const std::filesystem::path& where, const std::string& root = "root.key",
+                                           const std::string& missing_step = "", int missing_error = 0)
+    {
+        const auto opened = Root::open_file(folder_ / root);
+        EXPECT_TRUE(opened) << opened.error().what;
+        EnclaveOptions options;
+        options.chamber = ChamberKind::null;
+        options.images = where;
+        options.missing_step = missing_step;
+        options.missing_error = missing_error;
+        return Enclave::open(options, *opened);
+    }
+    std::unique_ptr<Enclave> opened(const std::string& root = "root.key")
+    {
+        auto enclave = open(CAISSON_TEST_IMAGES, root);
+        EXPECT_TRUE(enclave) << enclave.error().what;
+        return enclave ? std::move(*enclave) : nullptr;
+    }
+
+    std::filesystem::path folder_;
+};
+
+Buffer answer_of(Enclave& enclave, Request request, Bytes input, std::size_t room = 4096)
+{
+    Buffer output(room);
+    const auto size = enclave.call(number(request), input, output);
+    EXPECT_TRUE(size) << kind_name(size.error().kind);
+    output.resize(size.value_or(0));
+    return output;
+}
+
+TEST_F(ProcessEnclaveTest, answers_and_says_what_it_is)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    EXPECT_EQ(text_of(answer_of(*enclave, Request::echo, bytes_of("hello"))), "hello");
+    EXPECT_EQ(enclave->facts().product, 99);
+    EXPECT_EQ(enclave->facts().root, protocol::sgx::RootKind::file);
+    EXPECT_FALSE(enclave->facts().debug);
+    for (const auto& protection : enclave->facts().protections) {
+        std::printf("  %-60s %s\n", protection.name.c_str(), protection.active ? "yes" : protection.reason.c_str());
+    }
+    EXPECT_GE(enclave->facts().protections.size(), 15U);
+}
+
+TEST_F(ProcessEnclaveTest, a_batch_is_answered_in_order)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    std::vector<std::uint32_t> values(300);
+    std::vector<std::uint32_t> answers(values.size());
+    std::vector<Enclave::Call> calls;
+    for (std::size_t index = 0; index < values.size(); ++index) {
+        values[index] = static_cast<std::uint32_t>(index);
+        calls.push_back({number(Request::echo),
+                         {reinterpret_cast<std::uint8_t*>(&values[index]), 4},
+                         {reinterpret_cast<std::uint8_t*>(&answers[index]), 4},
+                         std::size_t{0}});
+    }
+    enclave->call_many(calls);
+    EXPECT_EQ(answers, values);
+}
+
+TEST_F(ProcessEnclaveTest, several_threads_share_it)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    std::vector<std::thread> threads;
+    for (std::uint8_t who = 0; who < 4; ++who) {
+        threads.emplace_back([&enclave, who] {
+            for (int round = 0; round < 500; ++round) {
+                const Buffer message(100 + who, who);
+                EXPECT_EQ(answer_of(*enclave, Request::echo, message), message);
+            }
+        });
+    }
+    for (auto& thread : threads) {
+        thread.join();
+    }
+}
+
+TEST_F(ProcessEnclaveTest, the_largest_payload_passes_and_one_byte_more_is_refused)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    const Buffer largest(airlock::payload_bytes_max, 7);
+    EXPECT_EQ(answer_of(*enclave, Request::echo, largest, largest.size()), largest);
+    const Buffer above(largest.size() + 1);
+    EXPECT_EQ(enclave->call(number(Request::echo), above, {}).error().kind, Kind::exhausted);
+}
+
+TEST_F(ProcessEnclaveTest, an_unknown_request_is_forbidden)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    EXPECT_EQ(enclave->call(12345, {}, {}).error().kind, Kind::forbidden);
+}
+
+TEST_F(ProcessEnclaveTest, what_it_sealed_opens_after_a_restart_and_nowhere_else)
+{
+    Buffer sealed;
+    {
+        const auto first = opened();
+        ASSERT_TRUE(first);
+        sealed = answer_of(*first, Request::seal, bytes_of("secret"));
+    }
+    const auto again = opened();
+    ASSERT_TRUE(again);
+    EXPECT_EQ(text_of(answer_of(*again, Request::unseal, sealed)), "secret");
+    const auto elsewhere = opened("other.key");
+    ASSERT_TRUE(elsewhere);
+    Buffer output(256);
+    EXPECT_EQ(elsewhere->call(number(Request::unseal), sealed, output).error().kind, Kind::unauthentic);
+}
+
+TEST_F(ProcessEnclaveTest, reports_verify_on_this_machine_for_their_target_only)
+{
+    const auto first = opened();
+    const auto second = opened();
+    const auto elsewhere = opened("other.key");
+    ASSERT_TRUE(first && second && elsewhere);
+    const auto target = answer_of(*second, Request::target, {});
+    auto report = answer_of(*first, Request::report, target);
+    EXPECT_TRUE(second->call(number(Request::verify), report, {}));
+    EXPECT_EQ(elsewhere->call(number(Request::verify), report, {}).error().kind, Kind::unauthentic);
+    const auto for_nobody = answer_of(*first, Request::report, Buffer(512));
+    EXPECT_EQ(second->call(number(Request::verify), for_nobody, {}).error().kind, Kind::unauthentic);
+    report[0] = static_cast<std::uint8_t>(report[0] ^ 1U);
+    EXPECT_EQ(second->call(number(Request::verify), report, {}).error().kind, Kind::unauthentic);
+}
+
+TEST_F(ProcessEnclaveTest, random_bytes_differ_between_calls_and_starts)
+{
+    const auto first = opened();
+    const auto second = opened();
+    ASSERT_TRUE(first && second);
+    const auto bytes = answer_of(*first, Request::random, {});
+    EXPECT_EQ(bytes.size(), 32U);
+    EXPECT_NE(bytes, answer_of(*first, Request::random, {}));
+    EXPECT_NE(bytes, answer_of(*second, Request::random, {}));
+}
+
+TEST_F(ProcessEnclaveTest, an_altered_image_signature_or_loader_is_unauthentic)
+{
+    auto where = images();
+    flip(where / "null.sgxs", 5000);
+    EXPECT_FALSE(open(where));
+    where = images();
+    flip(where / "null.sig", 600); // the signature
+    EXPECT_EQ(open(where).error().kind, Kind::unauthentic);
+    where = images();
+    flip(where / "null.sig", 1026); // ISVSVN, which is signed
+    EXPECT_EQ(open(where).error().kind, Kind::unauthentic);
+    where = images();
+    flip(where / "caisson-loader", 70000);
+    const auto opened = open(where);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, Kind::unauthentic);
+    EXPECT_NE(opened.error().what.find("reinstall"), std::string::npos);
+}
+
+TEST_F(ProcessEnclaveTest, a_missing_image_is_named)
+{
+    const auto where = images();
+    std::filesystem::remove(where / "null.sgxs");
+    const auto opened = open(where);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, Kind::missing);
+    EXPECT_NE(opened.error().what.find("null.sgxs"), std::string::npos);
+}
+
+void expect_gone_quickly(Enclave& enclave)
+{
+    Buffer output(64);
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_EQ(enclave.call(number(Request::echo), bytes_of("x"), output).error().kind, Kind::unavailable);
+    EXPECT_LT(std::chrono::steady_clock::now() - began,
+              std::chrono::milliseconds(500)); // 100 ms when the machine is quiet
+}
+
+TEST_F(ProcessEnclaveTest, a_killed_chamber_is_unavailable_and_another_starts)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    ::kill(enclave->facts().pid, SIGKILL);
+    expect_gone_quickly(*enclave);
+    EXPECT_FALSE(enclave->alive());
+    EXPECT_TRUE(opened());
+}
+
+TEST_F(ProcessEnclaveTest, a_failed_check_a_fault_and_a_system_call_inside_end_it)
+{
+    for (const auto request : {Request::fail_check, Request::fault, Request::system_call}) {
+        const auto enclave = opened();
+        ASSERT_TRUE(enclave);
+        EXPECT_EQ(enclave->call(number(request), {}, {}).error().kind, Kind::unavailable);
+        expect_gone_quickly(*enclave);
+    }
+}
+
+// As root: what the kernel shows of the child's writable memory.
+TEST_F(ProcessEnclaveTest, a_kept_secret_is_nowhere_in_its_readable_memory)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    Buffer secret(32);
+    ASSERT_EQ(::getrandom(secret.data(), secret.size(), 0), 32);
+    answer_of(*enclave, Request::keep, secret);
+    const auto proc = "/proc/" + std::to_string(enclave->facts().pid);
+    std::ifstream maps(proc + "/maps");
+    const int memory = ::open((proc + "/mem").c_str(), O_RDONLY | O_CLOEXEC);
+    std::size_t read_bytes = 0;
+    for (std::string line; std::getline(maps, line);) {
+        std::uint64_t start = 0;
+        std::uint64_t end = 0;
+        std::sscanf(line.c_str(), "%lx-%lx", &start, &end);
+        Buffer content(std::min<std::uint64_t>(end - start, std::uint64_t{64} << 20U));
+        const auto got = ::pread(memory, content.data(), content.size(), static_cast<off_t>(start));
+        if (got > 0) {
+            content.resize(static_cast<std::size_t>(got));
+            read_bytes += content.size();
+            EXPECT_EQ(std::search(content.begin(), content.end(), secret.begin(), secret.end()), content.end()) << line;
+        }
+    }
+    ::close(memory);
+    std::printf("  %zu KiB of the child were readable\n", read_bytes / 1024);
+}
+
+TEST_F(ProcessEnclaveTest, a_kernel_without_a_step_is_told_and_only_seccomp_is_indispensable)
+{
+    const auto step_of = [](const Enclave& enclave, const std::string& name) {
+        for (const auto& protection : enclave.facts().protections) {
+            if (protection.name.starts_with(name)) {
+                return protection;
+            }
+        }
+        return Protection{"not found", true, ""};
+    };
+    for (const char* step : {"own namespaces", "secret memory", "Landlock", "no memory both writable"}) {
+        for (const int error : {ENOSYS, EPERM, EAGAIN}) {
+            const auto full =
+                step == std::string("own namespaces") ? "own namespaces (user, mount, network, ipc, uts, cgroup)"
+                : step == std::string("no memory both writable") ? "no memory both writable and executable"
+                                                                 : step;
+            const auto enclave = open(CAISSON_TEST_IMAGES, "root.key", full, error);
+            ASSERT_TRUE(enclave) << step << ": " << enclave.error().what;
+            EXPECT_FALSE(step_of(**enclave, step).active);
+            EXPECT_EQ(step_of(**enclave, step).reason, std::strerror(error));
+            EXPECT_EQ(text_of(answer_of(**enclave, Request::echo, bytes_of("still here"))), "still here");
+        }
+    }
+    const auto refused =
+        open(CAISSON_TEST_IMAGES, "root.key", "seccomp: futex, exit_group and rt_sigreturn only", ENOSYS);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, Kind::unavailable);
+}
+
+TEST_F(ProcessEnclaveTest, a_root_that_others_can_read_is_refused)
+{
+    ASSERT_TRUE(Root::open_file(folder_ / "loose.key"));
+    ::chmod((folder_ / "loose.key").c_str(), 0644);
+    const auto opened = Root::open_file(folder_ / "loose.key");
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, Kind::forbidden);
+}
+
+TEST_F(ProcessEnclaveTest, a_root_of_another_size_is_malformed_and_left_alone)
+{
+    std::ofstream(folder_ / "short.key") << "short";
+    ::chmod((folder_ / "short.key").c_str(), 0600);
+    const auto opened = Root::open_file(folder_ / "short.key");
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, Kind::malformed);
+    EXPECT_EQ(std::filesystem::file_size(folder_ / "short.key"), 5U);
+}
+
+} // namespace
+} // namespace caisson::host::enclave
