@@ -4,6 +4,7 @@
 #include "host/net/trust_feeder.hpp"
 #include "services/run/key_chamber.hpp"
 #include "services/run/program.hpp"
+#include "services/run/reach.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -69,7 +70,8 @@ Outcome<LoadedKeys> load_keys(const RunOptions& options, KeyChamber& chamber)
     return loaded;
 }
 
-// [SHIM-12] Through the agent the keys become this node's, so that gates elsewhere admit them; and gates here hear of peers.
+// [SHIM-12] Through the agent the keys become this node's, so that gates elsewhere admit them; and gates here hear of
+// peers.
 std::unique_ptr<TrustFeeder> start_feeder(const RunOptions& options, KeyChamber& chamber, LoadedKeys keys)
 {
     const auto socket = options.home / "agent" / "agent.sock";
@@ -145,6 +147,9 @@ Outcome<int> run(const RunOptions& options)
 {
     const SignalGuard guard; // before any thread: all of them inherit it
     const auto shim = TRY(find_shim());
+    if (const auto why = why_unreachable(options.program.front()); !why.empty()) {
+        options.warn({Kind::unacceptable, "run: " + why + "; use \"caisson gateway\" for it"});
+    }
     auto chamber = TRY(KeyChamber::open(options.home));
     auto keys = TRY(load_keys(options, chamber));
     const auto feeder = start_feeder(options, chamber, std::move(keys));
