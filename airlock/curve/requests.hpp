@@ -1,0 +1,81 @@
+// The requests of the curve chamber: their numbers, sizes and layouts. Integers are little-endian, fields stand in the
+// order of the comments, without padding. "body" is a whole ZMTP command body as on the wire (RFC 26).
+// Spec: docs/spec/curve.md.
+#pragma once
+
+#include "airlock/limits.hpp"
+#include "core/bytes.hpp"
+#include "protocol/sgx.hpp"
+
+namespace caisson::airlock::curve {
+
+enum class Request : std::uint32_t {
+    // Keys. flags: key_gated. A sealed blob opens for this signer on this machine alone.
+    create_key_pair = 1,           // flags u32, verifier_key[32] -> public_key[32], sealed
+    import_sealed_private_key = 2, // sealed -> key u32, flags u32, public_key[32], handle[32], verifier_key[32]
+    import_private_key = 3,        // flags u32, verifier_key[32], secret[32] -> public_key[32], sealed
+    export_sealed_private_key = 4, // key u32 -> sealed (anew)
+    forget_key = 5,                // key u32 ->            its sessions end
+    report_key = 6,                // key u32, TARGETINFO[512] -> REPORT[432] over report_data_of(public_key)
+
+    // Handshakes and messages, the paper's Produce and Process.
+    open_client = 10,      // key u32, server_public_key[32] -> session u32
+    produce_hello = 11,    // session u32 -> HELLO body
+    process_hello = 12,    // key u32, HELLO body -> WELCOME body   (a server keeps nothing in between)
+    process_welcome = 14,  // session u32, WELCOME body ->
+    produce_initiate = 15, // session u32, metadata -> INITIATE body
+    process_initiate = 16, // key u32, INITIATE body -> session u32, client_public_key[32], admitted u32, metadata
+                           // admitted 0: the gate says not now, and there is no session
+    produce_ready = 17,    // session u32, metadata -> READY body
+    process_ready = 18,    // session u32, READY body -> metadata
+    produce_message = 19,  // session u32, flags u32 (message_more, message_command), text -> MESSAGE body
+    process_message = 20,  // session u32, MESSAGE body -> flags u32, text
+    process_error = 21,    // session u32, ERROR body -> reason
+    close_session = 23,    // session u32 ->
+
+    // The gate: what the attestation server signs.
+    time_nonce = 30,        // -> nonce[32]; the one before is void
+    accept_time_token = 31, // signed token ->
+    accept_result = 32,     // signed Attestation Result ->
+    gate_state = 33,        // -> state u32 (GateState), age_ms u64, messages_left u64, results u32
+    peer_state = 34,        // public_key[32] -> admitted u32, tier u32, expires_in_ms u64, node[32]
+
+    // libsodium-shaped, for the shim. The chamber follows the protocol by the nonces' prefixes.
+    box_keypair = 40,      // -> public_key[32], handle[32]
+    scalarmult_base = 41,  // handle[32] -> public_key[32]
+    box = 42,              // handle[32], public_key[32], nonce[24], text -> box (tag first)
+    box_open = 43,         // handle[32], public_key[32], nonce[24], box -> text
+    beforenm = 44,         // handle[32], public_key[32] -> handle[32]
+    box_afternm = 45,      // handle[32], nonce[24], text -> box
+    box_open_afternm = 46, // handle[32], nonce[24], box -> text
+};
+
+inline constexpr std::uint32_t key_gated = 1; // only peers the attestation server trusts now
+
+inline constexpr std::uint32_t message_more = 1;
+inline constexpr std::uint32_t message_command = 2;
+
+enum class GateState : std::uint32_t { never = 0, open = 1, stale = 2 };
+
+// The states of a session; a request's row says which of them permit it.
+enum class SessionState : std::uint32_t {
+    hello_due = 0,       // client
+    welcome_awaited = 1, // client
+    initiate_due = 2,    // client
+    ready_awaited = 3,   // client
+    ready_due = 4,       // server
+    open = 5,
+};
+
+inline constexpr std::size_t key_bytes = 32;
+inline constexpr std::size_t nonce_bytes = 24;
+inline constexpr std::size_t box_tag_bytes = 16;
+inline constexpr std::size_t sealed_key_bytes_max = 320;
+inline constexpr std::size_t metadata_bytes_max = std::size_t{16} << 10U;
+inline constexpr std::size_t keys_max = 64;
+inline constexpr std::size_t sessions_max = 1024;
+
+// What a report of a key says: SHA-256 of this text and the public key, then zeros.
+inline constexpr std::string_view report_domain = "caisson curve key v1";
+
+} // namespace caisson::airlock::curve

@@ -1,0 +1,33 @@
+// NaCl boxes with types for their keys: secrets go in, bytes come out.
+#pragma once
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "core/secret.hpp"
+#include "protocol/attestation_result.hpp"
+#include "protocol/curve.hpp"
+#include "trusted/runtime/runtime.hpp"
+
+namespace caisson::trusted::curve {
+
+struct CurveSecretTag;
+using CurveSecretKey = Secret<32, CurveSecretTag>; // X25519
+struct SharedKeyTag;
+using SharedKey = Secret<32, SharedKeyTag>; // of a pair: HSalsa20(X25519)
+using CurveKey = protocol::CurveKey;
+using protocol::curve::Nonce;
+
+[[nodiscard]] CurveKey public_key_of(const CurveSecretKey& secret) noexcept;
+
+// A new pair from the chamber's own randomness.
+[[nodiscard]] CurveKey make_key_pair(Runtime& runtime, CurveSecretKey& secret) noexcept;
+
+// Fails: unauthentic (a point of low order).
+[[nodiscard]] Result<SharedKey> shared_key(const CurveKey& theirs, const CurveSecretKey& own) noexcept;
+
+// Writes text.size() + 16 bytes. `output` may start 16 bytes before `text`.
+void seal_box(std::uint8_t* output, Bytes text, const Nonce& nonce, const SharedKey& key) noexcept;
+// Writes box.size() - 16 bytes. Fails: truncated, unauthentic.
+[[nodiscard]] Status open_box(std::uint8_t* output, Bytes box, const Nonce& nonce, const SharedKey& key) noexcept;
+
+} // namespace caisson::trusted::curve

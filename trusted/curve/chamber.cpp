@@ -1,0 +1,142 @@
+#include "trusted/curve/chamber.hpp"
+
+#include "core/wire.hpp"
+
+namespace caisson::trusted::curve {
+namespace {
+
+using airlock::in_states;
+using airlock::curve::Request;
+namespace requests = airlock::curve;
+
+template <auto Handler>
+Result<std::size_t> handle(Chamber& chamber, Bytes input, MutableBytes output) noexcept
+{
+    return (chamber.*Handler)(input, output);
+}
+
+constexpr std::uint32_t number(Request request) noexcept
+{
+    return static_cast<std::uint32_t>(request);
+}
+
+constexpr std::size_t id = sizeof(std::uint32_t);
+constexpr std::size_t key = requests::key_bytes;
+constexpr std::size_t nonce = requests::nonce_bytes;
+constexpr std::size_t tag = requests::box_tag_bytes;
+constexpr std::size_t payload = airlock::payload_bytes_max;
+constexpr std::size_t metadata = requests::metadata_bytes_max;
+constexpr auto any = airlock::in_any_state;
+
+} // namespace
+
+// [CURVE-1] Numbers, sizes, states: what is not here is not answered.
+// clang-format off
+const airlock::Row<Chamber> Chamber::table_[] = {
+    {number(Request::produce_message), "ProduceMessage", 2 * id, payload,
+     in_states(SessionState::open), state_of_session, handle<&Chamber::produce_message>},
+    {number(Request::process_message), "ProcessMessage", id + 33, payload,
+     in_states(SessionState::open), state_of_session, handle<&Chamber::process_message>},
+    {number(Request::box_afternm), "BoxAfternm", key + nonce, payload, any, nullptr, handle<&Chamber::box_afternm>},
+    {number(Request::box_open_afternm), "BoxOpenAfternm", key + nonce + tag, payload, any, nullptr,
+     handle<&Chamber::box_open_afternm>},
+
+    {number(Request::create_key_pair), "CreateKeyPair", id + key, id + key, any, nullptr,
+     handle<&Chamber::create_key_pair>},
+    {number(Request::import_sealed_private_key), "ImportSealedPrivateKey", 1, requests::sealed_key_bytes_max, any,
+     nullptr, handle<&Chamber::import_sealed_private_key>},
+    {number(Request::import_private_key), "ImportPrivateKey", id + 2 * key, id + 2 * key, any, nullptr,
+     handle<&Chamber::import_private_key>},
+    {number(Request::export_sealed_private_key), "ExportSealedPrivateKey", id, id, any, nullptr,
+     handle<&Chamber::export_sealed_private_key>},
+    {number(Request::forget_key), "ForgetKey", id, id, any, nullptr, handle<&Chamber::forget_key>},
+    {number(Request::report_key), "ReportKey", id + 512, id + 512, any, nullptr, handle<&Chamber::report_key>},
+
+    {number(Request::open_client), "OpenClient", id + key, id + key, any, nullptr, handle<&Chamber::open_client>},
+    {number(Request::produce_hello), "ProduceHello", id, id,
+     in_states(SessionState::hello_due), state_of_session, handle<&Chamber::produce_hello>},
+    {number(Request::process_hello), "ProcessHello", id + 200, id + 200, any, nullptr,
+     handle<&Chamber::process_hello>},
+    {number(Request::process_welcome), "ProcessWelcome", id + 168, id + 168,
+     in_states(SessionState::welcome_awaited), state_of_session, handle<&Chamber::process_welcome>},
+    {number(Request::produce_initiate), "ProduceInitiate", id, id + metadata,
+     in_states(SessionState::initiate_due), state_of_session, handle<&Chamber::produce_initiate>},
+    {number(Request::process_initiate), "ProcessInitiate", id + 257, id + 257 + metadata, any, nullptr,
+     handle<&Chamber::process_initiate>},
+    {number(Request::produce_ready), "ProduceReady", id, id + metadata,
+     in_states(SessionState::ready_due), state_of_session, handle<&Chamber::produce_ready>},
+    {number(Request::process_ready), "ProcessReady", id + 30, id + 30 + metadata,
+     in_states(SessionState::ready_awaited), state_of_session, handle<&Chamber::process_ready>},
+    {number(Request::process_error), "ProcessError", id + 7, id + 7 + 255,
+     in_states(SessionState::welcome_awaited, SessionState::ready_awaited), state_of_session,
+     handle<&Chamber::process_error>},
+    {number(Request::close_session), "CloseSession", id, id, any, state_of_session, handle<&Chamber::close_session>},
+
+    {number(Request::time_nonce), "TimeNonce", 0, 0, any, nullptr, handle<&Chamber::time_nonce>},
+    {number(Request::accept_time_token), "AcceptTimeToken", 1, protocol::time_token_bytes_max, any, nullptr,
+     handle<&Chamber::accept_time_token>},
+    {number(Request::accept_result), "AcceptResult", 1, protocol::attestation_result_bytes_max, any, nullptr,
+     handle<&Chamber::accept_result>},
+    {number(Request::gate_state), "GateState", 0, 0, any, nullptr, handle<&Chamber::gate_state>},
+    {number(Request::peer_state), "PeerState", key, key, any, nullptr, handle<&Chamber::peer_state>},
+
+    {number(Request::box_keypair), "BoxKeypair", 0, 0, any, nullptr, handle<&Chamber::box_keypair>},
+    {number(Request::scalarmult_base), "ScalarmultBase", key, key, any, nullptr, handle<&Chamber::scalarmult_base>},
+    {number(Request::box), "Box", 2 * key + nonce, payload, any, nullptr, handle<&Chamber::box>},
+    {number(Request::box_open), "BoxOpen", 2 * key + nonce + tag, payload, any, nullptr, handle<&Chamber::box_open>},
+    {number(Request::beforenm), "Beforenm", 2 * key, 2 * key, any, nullptr, handle<&Chamber::beforenm>},
+};
+// clang-format on
+
+Chamber::Chamber(Runtime& runtime) noexcept
+    : runtime_(runtime)
+    , shim_keys_(
+          runtime, keys_,
+          [](void* self, const LongTermKey& own) noexcept { return static_cast<Chamber*>(self)->known_gate(own); },
+          this)
+{
+}
+
+airlock::Answer Chamber::answer(std::uint32_t request, Bytes input, MutableBytes output) noexcept
+{
+    return airlock::dispatch<Chamber>(table_, *this, request, input, output);
+}
+
+Result<std::uint32_t> Chamber::state_of_session(const Chamber& chamber, Bytes input) noexcept
+{
+    Reader reader(input);
+    const auto session = TRY(reader.read_le<std::uint32_t>());
+    const auto* found = TRY(chamber.sessions_.find(session));
+    return static_cast<std::uint32_t>(found->state);
+}
+
+Gate* Chamber::known_gate(const LongTermKey& own) noexcept
+{
+    if (!own.gated) {
+        return nullptr;
+    }
+    for (std::size_t index = 0; index < gate_count_; ++index) {
+        if (gates_[index].verifier() == own.verifier) {
+            return &gates_[index];
+        }
+    }
+    return nullptr;
+}
+
+Result<Gate*> Chamber::gate_for(const LongTermKey& own) noexcept
+{
+    if (!own.gated) {
+        return nullptr;
+    }
+    if (auto* gate = known_gate(own); gate != nullptr) {
+        return gate;
+    }
+    if (gate_count_ == gates_max) {
+        return fail(Kind::exhausted, "the chamber stands under as many attestation servers as it can");
+    }
+    auto& gate = gates_[gate_count_++];
+    gate.pin(own.verifier);
+    return &gate;
+}
+
+} // namespace caisson::trusted::curve

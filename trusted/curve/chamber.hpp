@@ -1,0 +1,83 @@
+// The curve chamber: CURVE keys, handshakes, sessions and messages behind one table. No heap, no I/O, one thread.
+// Spec: docs/spec/curve.md.
+#pragma once
+
+#include "airlock/curve/requests.hpp"
+#include "airlock/table.hpp"
+#include "trusted/curve/cookies.hpp"
+#include "trusted/curve/gate.hpp"
+#include "trusted/curve/key_table.hpp"
+#include "trusted/curve/session.hpp"
+#include "trusted/curve/shim_keys.hpp"
+
+namespace caisson::trusted::curve {
+
+inline constexpr std::size_t gates_max = 4; // attestation servers one chamber can stand under
+
+class Chamber {
+  public:
+    explicit Chamber(Runtime& runtime) noexcept;
+    Chamber(const Chamber&) = delete;
+    Chamber& operator=(const Chamber&) = delete;
+
+    // One request of airlock/curve/requests.hpp.
+    airlock::Answer answer(std::uint32_t request, Bytes input, MutableBytes output) noexcept;
+
+  private:
+    static const airlock::Row<Chamber> table_[];
+    static Result<std::uint32_t> state_of_session(const Chamber& chamber, Bytes input) noexcept;
+
+    // chamber_keys.cpp
+    Result<std::size_t> create_key_pair(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> import_sealed_private_key(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> import_private_key(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> export_sealed_private_key(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> forget_key(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> report_key(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> time_nonce(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> accept_time_token(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> accept_result(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> gate_state(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> peer_state(Bytes input, MutableBytes output) noexcept;
+
+    // chamber_sessions.cpp
+    Result<std::size_t> open_client(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> produce_hello(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_hello(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_welcome(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> produce_initiate(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_initiate(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> produce_ready(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_ready(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> produce_message(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_message(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_error(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> close_session(Bytes input, MutableBytes output) noexcept;
+
+    // chamber_shim.cpp
+    Result<std::size_t> box_keypair(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> scalarmult_base(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_open(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> beforenm(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_afternm(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_open_afternm(Bytes input, MutableBytes output) noexcept;
+
+    // The gate of the key's attestation server; null when the key is not gated. Fails: exhausted.
+    [[nodiscard]] Result<Gate*> gate_for(const LongTermKey& key) noexcept;
+    [[nodiscard]] Gate* known_gate(const LongTermKey& key) noexcept;
+    // Ends the session and answers `expired` when its gate does not let it go on.
+    [[nodiscard]] Status check_gate(Session& session) noexcept;
+    // Seals a new key for the host to keep; the key itself is not kept.
+    [[nodiscard]] Result<std::size_t> answer_new_key(const LongTermKey& key, MutableBytes output) noexcept;
+
+    Runtime& runtime_;
+    KeyTable keys_;
+    Cookies cookies_;
+    Sessions sessions_;
+    ShimKeys shim_keys_;
+    std::array<Gate, gates_max> gates_;
+    std::size_t gate_count_ = 0;
+};
+
+} // namespace caisson::trusted::curve

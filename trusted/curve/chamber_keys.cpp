@@ -1,0 +1,185 @@
+// The chamber's requests about keys and about the gate.
+#include "core/check.hpp"
+#include "core/wire.hpp"
+#include "trusted/curve/chamber.hpp"
+
+#include <sodium.h>
+
+namespace caisson::trusted::curve {
+
+Result<std::size_t> Chamber::answer_new_key(const LongTermKey& key, MutableBytes output) noexcept
+{
+    Writer writer(output);
+    writer.write_bytes(key.public_key.bytes);
+    const auto sealed = TRY(seal_key(runtime_, key, writer.rest()));
+    writer.advance(sealed);
+    return writer.finish();
+}
+
+namespace {
+
+// flags and verifier at the front of a request for a new key.
+Status read_gate(Reader& reader, LongTermKey& key) noexcept
+{
+    const auto flags = TRY(reader.read_le<std::uint32_t>());
+    if (flags > airlock::curve::key_gated) {
+        return fail(Kind::malformed, "a key with unknown flags");
+    }
+    key.gated = flags == airlock::curve::key_gated;
+    key.verifier.bytes = TRY(reader.read_array<protocol::VerifyingKey::size>());
+    if (key.gated == (key.verifier == protocol::VerifyingKey{})) {
+        return fail(Kind::malformed, "a gated key needs a verifier, and only that one");
+    }
+    return {};
+}
+
+} // namespace
+
+Result<std::size_t> Chamber::create_key_pair(Bytes input, MutableBytes output) noexcept
+{
+    LongTermKey key;
+    Reader reader(input);
+    TRY(read_gate(reader, key));
+    key.public_key = make_key_pair(runtime_, key.secret);
+    return answer_new_key(key, output);
+}
+
+Result<std::size_t> Chamber::import_private_key(Bytes input, MutableBytes output) noexcept
+{
+    LongTermKey key;
+    Reader reader(input);
+    TRY(read_gate(reader, key));
+    copy_bytes(key.secret.expose(), reader.rest());
+    key.public_key = public_key_of(key.secret);
+    return answer_new_key(key, output);
+}
+
+Result<std::size_t> Chamber::import_sealed_private_key(Bytes input, MutableBytes output) noexcept
+{
+    LongTermKey key;
+    TRY(unseal_key(runtime_, input, key));
+    TRY(gate_for(key));
+    const auto* loaded = TRY(keys_.add(std::move(key)));
+    Writer writer(output);
+    writer.write_le(loaded->id);
+    writer.write_le(loaded->gated ? airlock::curve::key_gated : std::uint32_t{0});
+    writer.write_bytes(loaded->public_key.bytes);
+    writer.write_bytes(loaded->handle.bytes);
+    writer.write_bytes(loaded->verifier.bytes);
+    return writer.finish();
+}
+
+Result<std::size_t> Chamber::export_sealed_private_key(Bytes input, MutableBytes output) noexcept
+{
+    Reader reader(input);
+    const auto id = TRY(reader.read_le<std::uint32_t>());
+    const auto* key = TRY(keys_.find(id));
+    return seal_key(runtime_, *key, output);
+}
+
+Result<std::size_t> Chamber::forget_key(Bytes input, MutableBytes /*output*/) noexcept
+{
+    Reader reader(input);
+    const auto id = TRY(reader.read_le<std::uint32_t>());
+    auto* key = TRY(keys_.find(id));
+    sessions_.close_all_of(id);
+    keys_.remove(*key);
+    return std::size_t{0};
+}
+
+// [CURVE-4]
+Result<std::size_t> Chamber::report_key(Bytes input, MutableBytes output) noexcept
+{
+    Reader reader(input);
+    const auto id = TRY(reader.read_le<std::uint32_t>());
+    const auto* key = TRY(keys_.find(id));
+    protocol::sgx::TargetInfo target;
+    std::memcpy(&target, reader.rest().data(), sizeof target);
+    protocol::sgx::ReportData data{};
+    crypto_hash_sha256_state hash;
+    crypto_hash_sha256_init(&hash);
+    constexpr auto domain = airlock::curve::report_domain;
+    crypto_hash_sha256_update(&hash, bytes_of(domain).data(), domain.size());
+    crypto_hash_sha256_update(&hash, key->public_key.bytes.data(), key->public_key.bytes.size());
+    crypto_hash_sha256_final(&hash, data.data());
+    const auto report = runtime_.report(target, data);
+    Writer writer(output);
+    writer.write_bytes({reinterpret_cast<const std::uint8_t*>(&report), sizeof report});
+    return writer.finish();
+}
+
+// One nonce for all gates: each knows its own server's signature.
+Result<std::size_t> Chamber::time_nonce(Bytes /*input*/, MutableBytes output) noexcept
+{
+    if (gate_count_ == 0) {
+        return fail(Kind::missing, "no key in the chamber is gated");
+    }
+    const auto nonce = gates_[0].clock().make_nonce(runtime_);
+    for (std::size_t index = 1; index < gate_count_; ++index) {
+        gates_[index].clock().use_nonce(nonce, runtime_.ticks());
+    }
+    Writer writer(output);
+    writer.write_bytes(nonce.bytes);
+    return writer.finish();
+}
+
+Result<std::size_t> Chamber::accept_time_token(Bytes input, MutableBytes /*output*/) noexcept
+{
+    Status last = fail(Kind::missing, "no key in the chamber is gated");
+    for (std::size_t index = 0; index < gate_count_; ++index) {
+        last = gates_[index].accept_token(input, runtime_.ticks());
+        if (last || last.error().kind != Kind::unauthentic) {
+            break;
+        }
+    }
+    TRY(last);
+    return std::size_t{0};
+}
+
+Result<std::size_t> Chamber::accept_result(Bytes input, MutableBytes /*output*/) noexcept
+{
+    Status last = fail(Kind::missing, "no key in the chamber is gated");
+    for (std::size_t index = 0; index < gate_count_; ++index) {
+        last = gates_[index].accept_result(input, runtime_.ticks());
+        if (last || last.error().kind != Kind::unauthentic) {
+            break;
+        }
+    }
+    TRY(last);
+    return std::size_t{0};
+}
+
+Result<std::size_t> Chamber::gate_state(Bytes /*input*/, MutableBytes output) noexcept
+{
+    const auto now = runtime_.ticks();
+    auto state = airlock::curve::GateState::never;
+    Writer writer(output);
+    const auto* clock = gate_count_ > 0 ? &gates_[0].clock() : nullptr;
+    if (clock != nullptr && clock->known()) {
+        state = clock->fresh(now) ? airlock::curve::GateState::open : airlock::curve::GateState::stale;
+    }
+    const bool known = state != airlock::curve::GateState::never;
+    writer.write_le(static_cast<std::uint32_t>(state));
+    writer.write_le(known ? clock->age_ms(now) : std::uint64_t{0});
+    writer.write_le(known ? clock->messages_left() : std::uint64_t{0});
+    writer.write_le(gate_count_ > 0 ? gates_[0].result_count() : std::uint32_t{0});
+    return writer.finish();
+}
+
+Result<std::size_t> Chamber::peer_state(Bytes input, MutableBytes output) noexcept
+{
+    CurveKey peer;
+    copy_bytes(peer.bytes, input);
+    Gate::PeerState state;
+    for (std::size_t index = 0; index < gate_count_ && !state.admitted; ++index) {
+        state = gates_[index].peer_state(peer, runtime_.ticks());
+    }
+    Writer writer(output);
+    writer.write_le(state.admitted ? std::uint32_t{1} : std::uint32_t{0});
+    writer.write_le(static_cast<std::uint32_t>(state.tier));
+    writer.write_le(state.expires_in_ms);
+    writer.write_bytes(state.node.bytes);
+    return writer.finish();
+}
+
+} // namespace caisson::trusted::curve

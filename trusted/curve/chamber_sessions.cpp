@@ -1,0 +1,191 @@
+// The chamber's requests about sessions: each reads its id, lets the session do its step, and moves its state on.
+#include "core/wire.hpp"
+#include "trusted/curve/chamber.hpp"
+
+namespace caisson::trusted::curve {
+namespace {
+
+struct Subject {
+    std::uint32_t id = 0;
+    Bytes rest;
+};
+
+Result<Subject> read_subject(Bytes input) noexcept
+{
+    Reader reader(input);
+    Subject subject;
+    subject.id = TRY(reader.read_le<std::uint32_t>());
+    subject.rest = reader.rest();
+    return subject;
+}
+
+// [CURVE-2] A handshake step that fails ends the session: nobody tries twice on one set of transient keys.
+template <typename T>
+Result<T> or_end(Sessions& sessions, Session& session, Result<T> result) noexcept
+{
+    if (!result) {
+        sessions.close(session);
+    }
+    return result;
+}
+
+} // namespace
+
+Status Chamber::check_gate(Session& session) noexcept
+{
+    if (session.gate != nullptr && !session.gate->permits_message(session.peer, runtime_.ticks())) {
+        sessions_.close(session);
+        return fail(Kind::expired, "the peer's node is not trusted now");
+    }
+    return {};
+}
+
+Result<std::size_t> Chamber::open_client(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    auto* gate = TRY(gate_for(*own));
+    auto* session = TRY(sessions_.open());
+    session->own_key = own->id;
+    session->gate = gate;
+    copy_bytes(session->peer.bytes, subject.rest);
+    Writer writer(output);
+    writer.write_le(session->id);
+    return writer.finish();
+}
+
+Result<std::size_t> Chamber::produce_hello(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    const auto size = TRY(or_end(sessions_, *session, curve::produce_hello(runtime_, *session, output)));
+    session->state = SessionState::welcome_awaited;
+    return size;
+}
+
+Result<std::size_t> Chamber::process_hello(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    return curve::process_hello(runtime_, cookies_, *own, subject.rest, output);
+}
+
+Result<std::size_t> Chamber::process_welcome(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    if (const auto done = curve::process_welcome(*session, subject.rest); !done) {
+        sessions_.close(*session);
+        return std::unexpected(done.error());
+    }
+    session->state = SessionState::initiate_due;
+    return std::size_t{0};
+}
+
+Result<std::size_t> Chamber::produce_initiate(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    const auto* own = TRY(keys_.find(session->own_key));
+    const auto size =
+        TRY(or_end(sessions_, *session, curve::produce_initiate(runtime_, *session, *own, subject.rest, output)));
+    session->state = SessionState::ready_awaited;
+    return size;
+}
+
+Result<std::size_t> Chamber::process_initiate(Bytes input, MutableBytes output) noexcept
+{
+    constexpr std::size_t head_bytes = 4 + CurveKey::size + 4;
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    auto* gate = TRY(gate_for(*own));
+    if (output.size() < head_bytes) {
+        return fail(Kind::exhausted, "the buffer for the answer is too small");
+    }
+    auto initiated = TRY(curve::process_initiate(runtime_, cookies_, *own, subject.rest, output.subspan(head_bytes)));
+    const bool admitted = gate == nullptr || gate->admits(initiated.client, runtime_.ticks());
+    std::uint32_t id = 0;
+    if (admitted) {
+        auto* session = TRY(sessions_.open());
+        session->state = SessionState::ready_due;
+        session->is_server = true;
+        session->own_key = own->id;
+        session->gate = gate;
+        session->peer = initiated.client;
+        session->received = initiated.counter;
+        session->key = std::move(initiated.key);
+        id = session->id;
+    }
+    Writer writer(output);
+    writer.write_le(id);
+    writer.write_bytes(initiated.client.bytes);
+    writer.write_le(admitted ? std::uint32_t{1} : std::uint32_t{0});
+    return head_bytes + initiated.metadata_bytes;
+}
+
+Result<std::size_t> Chamber::produce_ready(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    const auto size = TRY(or_end(sessions_, *session, curve::produce_ready(*session, subject.rest, output)));
+    session->state = SessionState::open;
+    return size;
+}
+
+Result<std::size_t> Chamber::process_ready(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    const auto size = TRY(or_end(sessions_, *session, curve::process_ready(*session, subject.rest, output)));
+    TRY(check_gate(*session));
+    session->state = SessionState::open;
+    return size;
+}
+
+Result<std::size_t> Chamber::produce_message(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    Reader reader(subject.rest);
+    const auto flags = TRY(reader.read_le<std::uint32_t>());
+    constexpr auto known = airlock::curve::message_more | airlock::curve::message_command;
+    if ((flags & ~known) != 0 || reader.rest().size() > airlock::message_bytes_max) {
+        return fail(Kind::malformed, "a message with unknown flags, or above the limit");
+    }
+    TRY(check_gate(*session));
+    return curve::produce_message(*session, static_cast<std::uint8_t>(flags), reader.rest(), output);
+}
+
+Result<std::size_t> Chamber::process_message(Bytes input, MutableBytes output) noexcept
+{
+    constexpr std::size_t head_bytes = 4;
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    if (output.size() < head_bytes) {
+        return fail(Kind::exhausted, "the buffer for the answer is too small");
+    }
+    TRY(check_gate(*session));
+    const auto opened = TRY(curve::process_message(*session, subject.rest, output.subspan(head_bytes)));
+    Writer writer(output);
+    writer.write_le(std::uint32_t{opened.flags});
+    return head_bytes + opened.text_bytes;
+}
+
+Result<std::size_t> Chamber::process_error(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    const auto size = curve::process_error(subject.rest, output);
+    sessions_.close(*session);
+    return size;
+}
+
+Result<std::size_t> Chamber::close_session(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(sessions_.find(subject.id));
+    sessions_.close(*session);
+    return std::size_t{0};
+}
+
+} // namespace caisson::trusted::curve

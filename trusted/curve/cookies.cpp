@@ -1,0 +1,80 @@
+#include "trusted/curve/cookies.hpp"
+
+#include <algorithm>
+
+namespace caisson::trusted::curve {
+namespace {
+
+using protocol::curve::cookie_nonce;
+using protocol::curve::key_bytes;
+using protocol::curve::long_nonce;
+using protocol::curve::long_nonce_bytes;
+
+// About half a minute at the rates of today's time-stamp counters; a cookie lives one to two of these.
+constexpr std::uint64_t generation_ticks = std::uint64_t{1} << 36U;
+
+struct ContentTag;
+using Content = Secret<2 * key_bytes, ContentTag>; // C', s'
+
+} // namespace
+
+void Cookies::renew_if_due(Runtime& runtime) noexcept
+{
+    const auto now = runtime.ticks();
+    auto& current = generations_[current_];
+    if (current.live && current.used_count < cookies_per_generation && now - current_since_ticks_ < generation_ticks) {
+        return;
+    }
+    current_ = 1 - current_;
+    auto& next = generations_[current_];
+    runtime.random(next.key.expose());
+    next.used_count = 0;
+    next.live = true;
+    current_since_ticks_ = now;
+}
+
+// [CURVE-9]
+Cookie Cookies::make(Runtime& runtime, const CurveKey& client_transient, const CurveSecretKey& own_transient) noexcept
+{
+    renew_if_due(runtime);
+    Cookie cookie{};
+    const auto nonce = MutableBytes(cookie).first(long_nonce_bytes);
+    runtime.random(nonce);
+    Content content;
+    copy_bytes(content.expose(), client_transient.bytes);
+    copy_bytes(content.expose().subspan(key_bytes), own_transient.expose());
+    seal_box(cookie.data() + long_nonce_bytes, content.expose(), long_nonce(cookie_nonce, nonce),
+             generations_[current_].key);
+    return cookie;
+}
+
+// [CURVE-10]
+Result<Cookies::Opened> Cookies::take(Runtime& runtime, const Cookie& cookie) noexcept
+{
+    renew_if_due(runtime);
+    const auto nonce = long_nonce(cookie_nonce, Bytes(cookie).first(long_nonce_bytes));
+    const auto box = Bytes(cookie).subspan(long_nonce_bytes);
+    for (auto& generation : generations_) {
+        Content content;
+        if (!generation.live || !open_box(content.expose().data(), box, nonce, generation.key)) {
+            continue;
+        }
+        Opened opened;
+        copy_bytes(opened.client_transient.bytes, content.expose().first(key_bytes));
+        copy_bytes(opened.own_transient.expose(), content.expose().subspan(key_bytes));
+        Mark mark;
+        copy_bytes(mark, Bytes(opened.client_transient.bytes).first(mark.size()));
+        const auto end = generation.used.begin() + static_cast<std::ptrdiff_t>(generation.used_count);
+        if (std::find(generation.used.begin(), end, mark) != end) {
+            return fail(Kind::expired, "a cookie was used before");
+        }
+        if (generation.used_count == cookies_per_generation) {
+            return fail(Kind::expired, "a cookie is too old");
+        }
+        generation.used[generation.used_count++] = mark;
+        return opened;
+    }
+    return fail(Kind::unauthentic, "a cookie was not made here, or is too old");
+}
+
+} // namespace caisson::trusted::curve

@@ -1,0 +1,83 @@
+// CurveZMQ sessions of the codec: a handshake, then messages, each side's counters strictly rising.
+// Spec: docs/spec/curve.md. One thread.
+#pragma once
+
+#include "airlock/curve/requests.hpp"
+#include "trusted/curve/boxes.hpp"
+#include "trusted/curve/cookies.hpp"
+#include "trusted/curve/gate.hpp"
+#include "trusted/curve/key_table.hpp"
+
+namespace caisson::trusted::curve {
+
+using airlock::curve::SessionState;
+
+struct Session {
+    std::uint32_t id = 0; // 0: the place is free
+    SessionState state = SessionState::hello_due;
+    bool is_server = false;
+    Gate* gate = nullptr; // null: the own key is not gated
+    std::uint32_t own_key = 0;
+    CurveKey peer; // the peer's long-term key
+    std::uint64_t sent = 0;
+    std::uint64_t received = 0;
+    SharedKey key; // C' and S'
+
+    // A client until INITIATE is sent.
+    CurveSecretKey transient;
+    CurveKey own_transient;
+    CurveKey peer_transient;
+    Cookie cookie{};
+};
+
+class Sessions {
+  public:
+    // Fails: exhausted.
+    [[nodiscard]] Result<Session*> open() noexcept;
+    // Fails: missing.
+    [[nodiscard]] Result<Session*> find(std::uint32_t id) noexcept;
+    [[nodiscard]] Result<const Session*> find(std::uint32_t id) const noexcept;
+    void close(Session& session) noexcept;
+    void close_all_of(std::uint32_t own_key) noexcept;
+
+  private:
+    std::array<Session, airlock::curve::sessions_max> sessions_;
+    std::uint32_t generation_ = 0; // upper part of the ids: one closed is not soon another's
+};
+
+// The client's side.
+[[nodiscard]] Result<std::size_t> produce_hello(Runtime& runtime, Session& session, MutableBytes output) noexcept;
+[[nodiscard]] Status process_welcome(Session& session, Bytes body) noexcept;
+[[nodiscard]] Result<std::size_t> produce_initiate(Runtime& runtime, Session& session, const LongTermKey& own,
+                                                   Bytes metadata, MutableBytes output) noexcept;
+// Returns the size of the metadata.
+[[nodiscard]] Result<std::size_t> process_ready(Session& session, Bytes body, MutableBytes metadata) noexcept;
+
+// The server's side. HELLO to WELCOME keeps nothing.
+[[nodiscard]] Result<std::size_t> process_hello(Runtime& runtime, Cookies& cookies, const LongTermKey& own, Bytes body,
+                                                MutableBytes output) noexcept;
+struct Initiated {
+    CurveKey client;
+    SharedKey key;
+    std::uint64_t counter = 0;
+    std::size_t metadata_bytes = 0; // at the front of the metadata buffer
+};
+[[nodiscard]] Result<Initiated> process_initiate(Runtime& runtime, Cookies& cookies, const LongTermKey& own, Bytes body,
+                                                 MutableBytes metadata) noexcept;
+[[nodiscard]] Result<std::size_t> produce_ready(Session& session, Bytes metadata, MutableBytes output) noexcept;
+
+// Both sides.
+[[nodiscard]] Result<std::size_t> produce_message(Session& session, std::uint8_t flags, Bytes text,
+                                                  MutableBytes output) noexcept;
+struct OpenedMessage {
+    std::uint8_t flags = 0;
+    std::size_t text_bytes = 0;
+};
+// The text goes to the front of `text`, which needs one octet more than it.
+[[nodiscard]] Result<OpenedMessage> process_message(Session& session, Bytes body, MutableBytes text) noexcept;
+[[nodiscard]] Result<std::size_t> process_error(Bytes body, MutableBytes reason) noexcept;
+
+// [CURVE-16] Names of 1 to 255 octets of RFC 23's letters, values up to the end, nothing left over. Fails: malformed.
+[[nodiscard]] Status check_metadata(Bytes metadata) noexcept;
+
+} // namespace caisson::trusted::curve
