@@ -188,6 +188,7 @@ Result<std::size_t> Door::ask(std::uint32_t request, std::initializer_list<Bytes
     return exchange(request, parts, outputs);
 }
 
+// [SHIM-7]
 Status Door::attach() noexcept
 {
     if (is_gone_) {

@@ -60,6 +60,7 @@ bool is_dead(const unsigned char* handle) noexcept
     return std::memcmp(handle, dead_handle, key_bytes) == 0;
 }
 
+// [SHIM-4] A secret the chamber does not know is `missing`, and that never passes.
 bool is_passing(Kind kind) noexcept
 {
     return kind == Kind::expired || kind == Kind::exhausted;
@@ -85,7 +86,7 @@ Result<std::size_t> ask(Request request, std::initializer_list<Bytes> parts,
     return answer;
 }
 
-// Tag and ciphertext of `message`, which may lie where they go.
+// [SHIM-3] Tag and ciphertext of `message`, which may lie where they go.
 int encrypt(unsigned char* tag, unsigned char* ciphertext, Bytes message, const unsigned char* nonce,
             const Keys& keys) noexcept
 {
@@ -194,6 +195,7 @@ int crypto_box_keypair(unsigned char* public_key, unsigned char* handle)
 
 int crypto_scalarmult_base(unsigned char* public_key, const unsigned char* handle)
 {
+    std::memset(public_key, 0, shim::key_bytes); // zmq_curve_public does not look at what is returned
     if (shim::is_dead(handle)) {
         return shim::refused;
     }

@@ -62,7 +62,7 @@ struct Birth {
 
 [[noreturn]] void become(const Birth& birth)
 {
-    // Without its chamber the program is of no use: it ends with us, however we end.
+    // [SHIM-10] Without its chamber the program is of no use: it ends with us, however we end.
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() == birth.parent) {
         if (birth.shared_fd >= 0) {
@@ -143,11 +143,11 @@ Outcome<int> run_program(const Program& program, const SignalGuard& guard, const
         const ::timespec wait{0, look_ns};
         ::siginfo_t facts{};
         const int signal = ::sigtimedwait(&guard.guarded(), &facts, &wait);
-        // The terminal sends Ctrl-C to the program as well: only what was sent to us alone is handed on.
+        // [SHIM-9] The terminal sends Ctrl-C to the program as well: only what was sent to us alone is handed on.
         if (signal > 0 && signal != SIGCHLD && facts.si_code <= 0) {
             ::kill(pid, signal);
         }
-        if (signal < 0) {
+        if (signal < 0 || signal == SIGCHLD) {
             look();
         }
     }

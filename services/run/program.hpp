@@ -34,9 +34,9 @@ struct Program {
 };
 
 // Starts the program and waits for its end; hands on the signals that were sent to us. `look` is called about twice a
-// second. Returns what a shell would: the exit status, or 128 + the signal that ended it.
-// Requires: !program.words.empty().
-// Fails: missing (no such program), forbidden (it cannot be executed), unavailable.
+// second, and when another child of ours has ended. Returns what a shell would: the exit status, or 128 + the signal
+// that ended it. Requires: !program.words.empty(). Fails: missing (no such program), forbidden (it cannot be executed),
+// unavailable.
 [[nodiscard]] host::Outcome<int> run_program(const Program& program, const SignalGuard& guard,
                                              const std::function<void()>& look);
 

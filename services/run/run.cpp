@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace caisson::services::run {
@@ -70,7 +71,7 @@ Outcome<LoadedKeys> load_keys(const RunOptions& options, KeyChamber& chamber)
     return loaded;
 }
 
-// [SHIM-12] Through the agent the keys become this node's, so that gates elsewhere admit them; and gates here hear of
+// Through the agent the keys become this node's, so that gates elsewhere admit them; and gates here hear of
 // peers.
 std::unique_ptr<TrustFeeder> start_feeder(const RunOptions& options, KeyChamber& chamber, LoadedKeys keys)
 {
@@ -94,6 +95,16 @@ std::unique_ptr<TrustFeeder> start_feeder(const RunOptions& options, KeyChamber&
     return feeder;
 }
 
+// [SHIM-7] A chamber that was killed could not say so itself, and the program's calls would wait for it.
+void say_stopped(int ring_fd)
+{
+    void* memory = ::mmap(nullptr, sizeof(airlock::Ring), PROT_READ | PROT_WRITE, MAP_SHARED, ring_fd, 0);
+    if (memory != MAP_FAILED) {
+        static_cast<airlock::Ring*>(memory)->stop.store(1, std::memory_order_release);
+        ::munmap(memory, sizeof(airlock::Ring));
+    }
+}
+
 // Tells what goes wrong beside the program, each thing once.
 class Lookout {
   public:
@@ -108,6 +119,7 @@ class Lookout {
     {
         if (!chamber_told_ && !chamber_.enclave().alive()) {
             chamber_told_ = true;
+            say_stopped(chamber_.enclave().ring_fd());
             options_.warn({Kind::unavailable,
                            "run: the chamber has ended: the program's CURVE calls fail from here on; "
                            "restart it"});
@@ -130,6 +142,7 @@ class Lookout {
     std::string trouble_;
 };
 
+// [SHIM-11]
 Program program_of(const RunOptions& options, const std::filesystem::path& shim, int ring_fd)
 {
     const char* others = std::getenv("LD_PRELOAD");

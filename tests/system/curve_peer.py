@@ -54,6 +54,8 @@ def echo(context, options):
     socket = open_socket(context, zmq.ROUTER, options)
     for _ in range(options.count):
         socket.send_multipart(socket.recv_multipart())
+    socket.close(linger=options.wait_ms)
+    context.term()  # waits until the last answers are sent
 
 
 def ask(context, options):

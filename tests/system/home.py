@@ -108,10 +108,8 @@ class Home:
         return self.start(self.caisson, "--home", self.folder, "run", *chosen, "--", *words)
 
     def peer_words(self, role, public, secret, **options):
-        words = [PYTHON, PEER, role, "--public", public, "--secret", secret]
-        for name, value in options.items():
-            words += ["--" + name.replace("_", "-"), str(value)]
-        return words
+        words = [PYTHON, PEER, role, f"--public={public}", f"--secret={secret}"]  # Z85 may begin with a dash
+        return words + [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
 
 
 @contextlib.contextmanager

@@ -322,6 +322,7 @@ TEST_F(ShimTest, a_secret_the_chamber_does_not_know_is_refused_everywhere) // [S
     EXPECT_EQ(get<Box>("crypto_box_open")(out.data(), text.data(), 64, nonce_.data(), public_.data(), raw), -1);
     EXPECT_EQ(get<Before>("crypto_box_beforenm")(out.data(), public_.data(), raw), -1);
     EXPECT_EQ(get<Base>("crypto_scalarmult_base")(out.data(), raw), -1);
+    EXPECT_TRUE(std::all_of(out.begin(), out.begin() + 32, [](auto octet) { return octet == 0; }));
     EXPECT_EQ(get<After>("crypto_box_easy_afternm")(out.data(), text.data(), 64, nonce_.data(), raw), -1);
     EXPECT_EQ(get<After>("crypto_box_open_easy_afternm")(out.data(), text.data(), 64, nonce_.data(), raw), -1);
     const auto told = testing::internal::GetCapturedStderr();

@@ -1,0 +1,74 @@
+#include "cli/json.hpp"
+#include "cli/verb.hpp"
+#include "core/text.hpp"
+#include "services/agent/join.hpp"
+#include "services/agent/run.hpp"
+
+#include <memory>
+
+namespace caisson::cli {
+namespace {
+
+std::string hex(Bytes bytes)
+{
+    std::string text(2 * bytes.size(), '\0');
+    write_hex(text, bytes);
+    return text;
+}
+
+int join(const std::filesystem::path& file, const std::string& name, const Globals& globals)
+{
+    const auto joined = services::agent::join_with_file(globals.home, file, name);
+    if (!joined) {
+        return report(joined.error());
+    }
+    const auto witness_key = hex(joined->witness_key.bytes);
+    if (globals.json) {
+        JsonWriter json;
+        json.begin_object().name("name").text(joined->name).name("server").text(joined->server);
+        json.name("witness_key").text(witness_key).end_object();
+        return print_json(json.str());
+    }
+    return print_text("joined       " + joined->server + "\nas           " + joined->name + "\nwitness key  " +
+                      witness_key + "\n\nNext: caisson agent run\n");
+}
+
+void add_join(Command& agent, const Globals& globals)
+{
+    struct Wish {
+        std::filesystem::path file;
+        std::string name;
+    };
+    const auto wish = std::make_shared<Wish>();
+    auto& command = agent.command("join", "joins an attestation server");
+    command.describe("Makes this node's identity inside the witness chamber and enrols it with the one-time token in "
+                     "the file. Works once for each file, and once for each home.");
+    command.argument("FILE", wish->file, "what \"caisson server invite\" wrote for this node");
+    command.option("--name", "NAME", wish->name, "how people will call it (default: as invited, else the host's name)");
+    command.example("caisson agent join alpha.join", "enrols this node");
+    command.action([wish, &globals] { return join(wish->file, wish->name, globals); });
+}
+
+void add_agent_run(Command& agent, const Globals& globals)
+{
+    auto& command = agent.command("run", "measures this node for its server, until it is stopped");
+    command.describe("Stays in the foreground and writes what happens to standard error. SIGTERM and SIGINT stop it, "
+                     "SIGHUP measures now. When the server is away it tries again by itself.");
+    command.action([&globals] {
+        const auto done = services::agent::run(globals.home);
+        return done ? int{exit_ok} : report(done.error());
+    });
+}
+
+} // namespace
+
+void add_agent(Command& root, const Globals& globals)
+{
+    auto& agent = root.command("agent", "makes this machine a node: joins a server, is measured for it");
+    agent.describe("The agent reads files for the witness chamber, which decides what is read, hashes it inside and "
+                   "signs what it found. Programs on this node get their time and trust through it.");
+    add_join(agent, globals);
+    add_agent_run(agent, globals);
+}
+
+} // namespace caisson::cli
