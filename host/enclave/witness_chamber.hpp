@@ -51,6 +51,8 @@ class WitnessChamber {
     Done absorb_error(int error_number);
     Outcome<std::vector<std::uint8_t>> finish(const protocol::Exporter& exporter);
 
+    [[nodiscard]] bool alive() noexcept { return enclave_.alive(); }
+
   private:
     Enclave& enclave_;
 };

@@ -1,0 +1,62 @@
+#include "services/agent/join.hpp"
+
+#include "host/net/tls_key.hpp"
+
+#include <array>
+
+#include <unistd.h>
+
+namespace caisson::services::agent {
+namespace {
+
+namespace link = protocol::verifier_link;
+using host::fault;
+using host::Outcome;
+
+constexpr std::chrono::milliseconds wait{10'000};
+
+std::string host_name()
+{
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string();
+}
+
+Outcome<std::string> choose_name(const Invitation& invitation, const std::string& wished)
+{
+    const auto name = !wished.empty() ? wished : !invitation.name.empty() ? invitation.name : host_name();
+    if (!is_node_name(name)) {
+        return fault(Kind::malformed, "joining: the name \"" + name +
+                                          "\" is not at most 64 of a-z, A-Z, 0-9, '.', '_', '-'; choose one with "
+                                          "--name");
+    }
+    return name;
+}
+
+} // namespace
+
+Outcome<JoinedFacts> join(const std::filesystem::path& home, const Invitation& invitation, const std::string& name,
+                          host::enclave::WitnessChamber& witness, const ConnectForJoin& connect)
+{
+    TRY(expect_not_joined(home));
+    Joined joined;
+    joined.name = TRY(choose_name(invitation, name));
+    joined.server = invitation.server;
+    joined.server_signing_key = invitation.server_signing_key;
+    auto identity = TRY(witness.create_identity(invitation.server_signing_key, invitation.server_box_key));
+    const auto loaded = TRY(witness.load_identity(identity.sealed));
+    auto key = TRY(host::net::make_tls_key(joined.name));
+
+    const auto verifier = TRY(connect(invitation));
+    // The token as nonce: this evidence enrols with this token and no other.
+    const protocol::EvidenceNonce nonce{invitation.token};
+    const auto evidence = TRY(witness.evidence(key.spki_sha256, verifier->exporter(), nonce));
+    const auto enrolled =
+        TRY(ask_for<link::Enrolled>(*verifier, link::Enrol{invitation.token, joined.name, key.csr, evidence}, wait));
+
+    joined.sealed_identity = std::move(identity.sealed);
+    joined.credentials = {invitation.ca_pem, std::string(enrolled.certificate), std::move(key.pem)};
+    TRY(store_joined(home, joined, loaded.witness_key));
+    return JoinedFacts{joined.name, joined.server, loaded.witness_key};
+}
+
+} // namespace caisson::services::agent

@@ -1,0 +1,141 @@
+#include "services/agent/run.hpp"
+
+#include "host/enclave/root.hpp"
+#include "host/net/tls_key.hpp"
+#include "services/agent/home.hpp"
+#include "services/agent/log.hpp"
+#include "services/agent/node_link_server.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+namespace caisson::services::agent {
+namespace {
+
+using host::Done;
+using host::fault;
+
+constexpr std::chrono::milliseconds connect_wait{5'000};
+
+// Signals become bytes in a pipe: a handler may do no more. Handlers, not a mask: a mask would be inherited by the
+// chamber's process.
+std::array<int, 2> signal_pipe{-1, -1};
+
+void on_signal(int number)
+{
+    const int saved = errno;
+    const auto byte = static_cast<char>(number);
+    [[maybe_unused]] const auto count = ::write(signal_pipe[1], &byte, 1);
+    errno = saved;
+}
+
+// Carries signals to the state while it lives.
+class Signals {
+  public:
+    explicit Signals(AgentState& state)
+        : state_(state)
+    {
+    }
+    Signals(const Signals&) = delete;
+    Signals& operator=(const Signals&) = delete;
+    ~Signals()
+    {
+        if (!thread_.joinable()) {
+            return;
+        }
+        on_signal(0);
+        thread_.join();
+    }
+
+    Done start()
+    {
+        if (::pipe2(signal_pipe.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
+            return std::unexpected(host::system_fault("agent: making a pipe", errno));
+        }
+        struct sigaction action{};
+        action.sa_handler = on_signal;
+        action.sa_flags = SA_RESTART;
+        for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+            ::sigaction(number, &action, nullptr);
+        }
+        thread_ = std::thread([this] { carry(); });
+        return {};
+    }
+
+  private:
+    void carry()
+    {
+        while (true) {
+            pollfd descriptor{signal_pipe[0], POLLIN, 0};
+            char byte = 0;
+            if (::poll(&descriptor, 1, -1) <= 0 || ::read(signal_pipe[0], &byte, 1) != 1) {
+                continue;
+            }
+            if (byte == 0) {
+                return;
+            }
+            if (byte == SIGHUP) {
+                state_.measure_now();
+            } else {
+                state_.stop();
+            }
+        }
+    }
+
+    AgentState& state_;
+    std::thread thread_;
+};
+
+void log_chamber(const host::enclave::EnclaveFacts& facts)
+{
+    constexpr std::array platforms{"?", "inproc (no isolation)", "process", "sgx"};
+    constexpr std::array roots{"?", "development root, no hardware trust", "tpm", "cpu"};
+    log_line(std::string("witness chamber on platform ") + platforms[static_cast<std::size_t>(facts.platform)] + ", " +
+             roots[static_cast<std::size_t>(facts.root)]);
+    for (const auto& protection : facts.protections) {
+        if (!protection.active) {
+            log_line("without protection " + protection.name + ": " + protection.reason);
+        }
+    }
+}
+
+} // namespace
+
+Done run(const std::filesystem::path& home)
+{
+    const auto joined = TRY(load_joined(home));
+    const auto spki = TRY(host::net::spki_sha256_of_key(joined.credentials.key_pem));
+    const auto root = TRY(host::enclave::Root::open_file(home / "root.key"));
+    AgentState state;
+    Signals signals(state);
+    TRY(signals.start());
+
+    host::enclave::EnclaveOptions options;
+    options.chamber = host::enclave::ChamberKind::witness;
+    const auto enclave = TRY(host::enclave::Enclave::open(options, root));
+    log_chamber(enclave->facts());
+    host::enclave::WitnessChamber witness(*enclave);
+    const auto identity = witness.load_identity(joined.sealed_identity);
+    if (!identity) {
+        return fault(identity.error().kind, "agent: " + (agent_folder(home) / "identity.sealed").string() + ": " +
+                                                identity.error().what +
+                                                "; it opens only on the machine and with the root.key that sealed it");
+    }
+    const ConnectVerifier connect = [&joined] {
+        return connect_verifier(joined.server, joined.credentials, connect_wait);
+    };
+    Relay relay(witness, spki, connect);
+    const auto node_link = TRY(NodeLinkServer::start(agent_folder(home), joined.server, witness, relay, state));
+    log_line("serving " + (agent_folder(home) / "agent.sock").string());
+    Session session(witness, spki, connect, state);
+    const auto done = session.run();
+    log_line("stopped");
+    return done;
+}
+
+} // namespace caisson::services::agent
