@@ -60,14 +60,19 @@ bool is_dead(const unsigned char* handle) noexcept
     return std::memcmp(handle, dead_handle, key_bytes) == 0;
 }
 
-// [SHIM-4] A secret the chamber does not know is `missing`, and that never passes.
-bool is_passing(Kind kind) noexcept
+// [SHIM-4] A secret the chamber does not know is `missing`, and that never passes. A shared key it does not know any
+// more had to give way to others.
+bool is_passing(Kind kind, Request request) noexcept
 {
-    return kind == Kind::expired || kind == Kind::exhausted;
+    return kind == Kind::expired || kind == Kind::exhausted ||
+           (kind == Kind::missing && request == Request::box_afternm);
 }
 
-void tell(Kind kind) noexcept
+void tell(Kind kind, Request request) noexcept
 {
+    if (is_passing(kind, request)) {
+        return notice_once(Notice::refused);
+    }
     switch (kind) {
     case Kind::unavailable: return notice_once(Notice::no_chamber);
     case Kind::missing: return notice_once(Notice::unknown_secret);
@@ -81,7 +86,7 @@ Result<std::size_t> ask(Request request, std::initializer_list<Bytes> parts,
 {
     auto answer = door.ask(static_cast<std::uint32_t>(request), parts, outputs);
     if (!answer) {
-        tell(answer.error().kind);
+        tell(answer.error().kind, request);
     }
     return answer;
 }
@@ -96,14 +101,14 @@ int encrypt(unsigned char* tag, unsigned char* ciphertext, Bytes message, const 
     }
     const MutableBytes tag_view{tag, tag_bytes};
     const MutableBytes ciphertext_view{ciphertext, message.size()};
+    const auto request = keys.public_key == nullptr ? Request::box_afternm : Request::box;
     Result<std::size_t> answer = fail(Kind::expired, "a key the chamber refused to make");
     if (!is_dead(keys.handle)) {
         const Bytes nonce_view{nonce, nonce_bytes};
-        answer =
-            keys.public_key == nullptr
-                ? ask(Request::box_afternm, {key_view(keys.handle), nonce_view, message}, {tag_view, ciphertext_view})
-                : ask(Request::box, {key_view(keys.handle), key_view(keys.public_key), nonce_view, message},
-                      {tag_view, ciphertext_view});
+        answer = keys.public_key == nullptr
+                     ? ask(request, {key_view(keys.handle), nonce_view, message}, {tag_view, ciphertext_view})
+                     : ask(request, {key_view(keys.handle), key_view(keys.public_key), nonce_view, message},
+                           {tag_view, ciphertext_view});
     }
     if (answer) {
         return *answer == tag_bytes + message.size() ? done : refused;
@@ -114,7 +119,7 @@ int encrypt(unsigned char* tag, unsigned char* ciphertext, Bytes message, const 
     if (!message.empty()) {
         std::memset(ciphertext, 0, message.size());
     }
-    return is_passing(answer.error().kind) ? done : refused;
+    return is_passing(answer.error().kind, request) ? done : refused;
 }
 
 int decrypt(unsigned char* message, const unsigned char* tag, Bytes ciphertext, const unsigned char* nonce,
@@ -190,7 +195,7 @@ int crypto_box_keypair(unsigned char* public_key, unsigned char* handle)
     }
     std::memset(public_key, 0, shim::key_bytes);
     std::memcpy(handle, shim::dead_handle, shim::key_bytes);
-    return shim::is_passing(answer.error().kind) ? shim::done : shim::refused; // [SHIM-6]
+    return shim::is_passing(answer.error().kind, Request::box_keypair) ? shim::done : shim::refused; // [SHIM-6]
 }
 
 int crypto_scalarmult_base(unsigned char* public_key, const unsigned char* handle)

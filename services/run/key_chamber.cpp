@@ -58,6 +58,9 @@ Outcome<LoadedKey> open_sealed(Enclave& enclave, const std::string& name, Bytes 
         return fault(Kind::unauthentic, doing + ": does not open in this chamber (" + answer.error().what +
                                             "); it was sealed on another machine or with another root.key, or altered");
     }
+    if (!answer && answer.error().kind == Kind::exhausted) {
+        return fault(Kind::exhausted, doing + ": the chamber holds no more keys at once; choose some with --key");
+    }
     if (!answer) {
         return std::unexpected(answer.error());
     }

@@ -2,6 +2,7 @@
 """Unmodified pyzmq programs under `caisson run`, against plain pyzmq peers: `run_pyzmq.py CAISSON`."""
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import memory_scan  # noqa: E402
 from home import PYTHON, expect, children_of, is_alive, run_tests, wait_until, z85_bytes  # noqa: E402
 
 COUNT = 3000
+MESSAGE_BYTES_MAX = 256 << 10  # airlock::message_bytes_max
 SPAN_BYTES_MAX = 1 << 30  # larger mappings are reservations of a sanitizer, terabytes of nothing
 
 every_mapping = memory_scan.readable_mappings
@@ -65,6 +67,62 @@ def a_subscriber_under_run_hears_a_plain_publisher(home):
     publisher = home.start(*home.peer_words("publish", public, secret, count=COUNT))
     home.start_run(*home.peer_words("subscribe", client_public, client_handle, server_key=public,
                                     endpoint=publisher.line(), count=COUNT)).expect_ok()
+
+
+class Client:
+    """A plain CURVE client in this process."""
+
+    def __init__(self, server_public, endpoint):
+        public, secret = zmq.curve_keypair()
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.linger, self.socket.rcvtimeo = 0, 10000
+        self.socket.curve_publickey, self.socket.curve_secretkey = public, secret
+        self.socket.curve_serverkey = server_public.encode()
+        self.socket.connect(endpoint)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.destroy(linger=0)
+
+    def echoes(self, message):
+        self.socket.send(message)
+        return self.socket.recv() == message
+
+
+def the_largest_message_passes_and_a_larger_one_ends_its_connection_alone(home):  # [SHIM-5]
+    public, handle = sealed_pair(home, "server")
+    server = home.start_run(*home.peer_words("echo", public, handle, count=4))
+    endpoint = server.line()
+    with Client(public, endpoint) as client, Client(public, endpoint) as other:
+        expect(client.echoes(b"x" * MESSAGE_BYTES_MAX), "the largest message came back altered")
+        expect(other.echoes(b"before"), "the other client")
+        client.socket.send(b"x" * (MESSAGE_BYTES_MAX + 1))
+        time.sleep(0.3)
+        expect(other.echoes(b"after"), "the other client after a message that was too large")
+
+
+def strangers_without_end_neither_stop_the_program_nor_a_session(home):  # [SHIM-6]
+    public, handle = sealed_pair(home, "server")
+    server = home.start_run(*home.peer_words("echo", public, handle, count=100))
+    endpoint = server.line()
+    address = ("127.0.0.1", int(endpoint.rsplit(":", 1)[1]))
+    with Client(public, endpoint) as client:
+        expect(client.echoes(b"before"), "no session")
+        for _ in range(15):  # each greeting makes libzmq ask for a key pair; the chamber keeps 1024
+            strangers = [socket.create_connection(address) for _ in range(100)]
+            for stranger in strangers:
+                stranger.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x01CURVE" + bytes(15 + 1 + 31))
+            for stranger in strangers:
+                stranger.settimeout(5)
+                expect(stranger.recv(64) != b"", "no greeting")
+                stranger.close()
+        expect(client.echoes(b"after"), "the session is gone")
+    with Client(public, endpoint) as client:
+        expect(client.echoes(b"new"), "no new session")
+    expect(server.process.poll() is None, "the program ended")
 
 
 def both_ends_under_run_with_a_chamber_each(home):
@@ -236,6 +294,8 @@ if __name__ == "__main__":
         a_client_under_run_asks_a_plain_server,
         a_publisher_under_run_reaches_a_plain_subscriber,
         a_subscriber_under_run_hears_a_plain_publisher,
+        the_largest_message_passes_and_a_larger_one_ends_its_connection_alone,
+        strangers_without_end_neither_stop_the_program_nor_a_session,
         both_ends_under_run_with_a_chamber_each,
         keys_a_program_makes_itself_work_and_children_reach_the_chamber,
         a_wrong_handle_a_raw_secret_and_a_key_not_chosen_are_refused,
