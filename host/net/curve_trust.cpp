@@ -1,12 +1,12 @@
 #include "host/net/curve_trust.hpp"
 
+#include "airlock/curve/requests.hpp"
 #include "core/wire.hpp"
 
 namespace caisson::host::net {
 namespace {
 
-// airlock/curve: ReportKey, TimeNonce, AcceptTimeToken, AcceptResult.
-enum class Request : std::uint32_t { report_key = 6, time_nonce = 30, accept_time_token = 31, accept_result = 32 };
+using airlock::curve::Request;
 
 constexpr std::size_t answer_bytes_max = 4096;
 
