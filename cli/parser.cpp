@@ -80,6 +80,19 @@ std::string take_rest(const Command& chosen, bool has_mark, std::vector<std::str
     return {};
 }
 
+// Of the words nobody took, the one the user wrote first.
+std::string unexpected_word(const CLI::App& app, const std::vector<std::string>& arguments, const Command& chosen)
+{
+    const auto left = app.remaining(true);
+    for (const auto& word : arguments) {
+        if (std::find(left.begin(), left.end(), word) != left.end()) {
+            const bool is_command = !chosen.commands().empty() && !word.starts_with('-');
+            return (is_command ? "there is no command \"" : "not expected: \"") + word + "\"";
+        }
+    }
+    return "a word was not expected";
+}
+
 std::string wrong_choice(const Command& chosen)
 {
     return chosen.run() ? std::string{} : "a command is missing after \"" + chosen.name() + "\"";
@@ -97,15 +110,22 @@ Parsed parse(const Command& root, const std::vector<std::string>& arguments)
     std::vector<std::string> own(arguments.begin(), mark);
     std::reverse(own.begin(), own.end()); // CLI11 takes them from the back
     Parsed parsed{Parsed::Wish::run, &root, root.name(), {}};
+    bool has_extras = false;
     try {
         app.parse(own);
     } catch (const CLI::CallForHelp&) {
         parsed.wish = Parsed::Wish::help;
+    } catch (const CLI::ExtrasError&) {
+        parsed.wish = Parsed::Wish::wrong;
+        has_extras = true;
     } catch (const CLI::Error& error) {
         parsed.wish = Parsed::Wish::wrong;
         parsed.error = first_line(error.what());
     }
     parsed.chosen = command_of.at(deepest(app, parsed.path));
+    if (has_extras) {
+        parsed.error = unexpected_word(app, {arguments.begin(), mark}, *parsed.chosen);
+    }
     if (parsed.wish != Parsed::Wish::run) {
         return parsed;
     }

@@ -87,6 +87,16 @@ TEST_F(ParserTest, what_is_missing_unknown_or_too_much_is_wrong)
     expect_wrong({"--home", "a", "--home", "b", "run", "--", "x"});
 }
 
+TEST_F(ParserTest, the_first_word_that_was_not_expected_is_named)
+{
+    EXPECT_EQ(parsed({"keey", "list", "--json"}).error, "there is no command \"keey\"");
+    EXPECT_EQ(parsed({"key", "frob"}).error, "there is no command \"frob\"");
+    EXPECT_EQ(parsed({"key", "frob"}).path, "caisson key");
+    EXPECT_EQ(parsed({"key", "new", "a", "b", "c"}).error, "not expected: \"b\"");
+    EXPECT_EQ(parsed({"key", "new", "a", "--colour", "red"}).error, "not expected: \"--colour\"");
+    EXPECT_EQ(parsed({"key", "new", "a", ""}).error, "not expected: \"\"");
+}
+
 TEST_F(ParserTest, a_number_outside_its_bounds_is_wrong)
 {
     for (const std::string value : {"0", "10", "-1", "x", "", "99999999999999999999999"}) {
