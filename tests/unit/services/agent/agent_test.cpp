@@ -3,6 +3,7 @@
 #include "services/agent/home.hpp"
 #include "services/agent/join.hpp"
 #include "services/agent/node_link_server.hpp"
+#include "tests/unit/services/agent/fake_server.hpp"
 #include "tests/unit/services/agent/witness_enclave.hpp"
 
 #include "core/text.hpp"
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace caisson::services::agent {
@@ -45,127 +47,6 @@ bool happens(const std::function<bool()>& condition)
     }
     return false;
 }
-
-// A server with one policy (one file) that trusts a node as long as that file says `expected`.
-class FakeServer {
-  public:
-    explicit FakeServer(std::string file)
-        : file_(std::move(file))
-    {
-        const ByteArray<32> seed{3};
-        crypto_sign_seed_keypair(verifying_key.bytes.data(), signing_key_.expose().data(), seed.data());
-        crypto_box_seed_keypair(box_key.bytes.data(), box_secret_.data(), seed.data());
-    }
-
-    // What a connection with this exporter is answered. `storage` keeps the views alive.
-    Outcome<link::Message> answer(const link::Message& message, const protocol::Exporter& exporter, Buffer& storage)
-    {
-        const std::lock_guard lock(mutex);
-        if (down) {
-            return fault(Kind::unavailable, "down");
-        }
-        if (const auto* const enrol = std::get_if<link::Enrol>(&message)) {
-            return enrol_node(*enrol, exporter);
-        }
-        if (const auto* const hello = std::get_if<link::Hello>(&message)) {
-            const auto evidence = protocol::verify_evidence(hello->evidence);
-            if (!evidence || evidence->exporter != exporter || evidence->witness != node) {
-                return fault(Kind::unauthentic, "hello");
-            }
-            policy_key_ = evidence->policy_key;
-            ++hellos;
-            return link::Welcome{"alpha", 20, 1000};
-        }
-        if (std::holds_alternative<link::PolicyRequest>(message)) {
-            storage = sealed_policy();
-            return link::Policy{storage};
-        }
-        if (const auto* const result = std::get_if<link::Result>(&message)) {
-            return judge(*result, exporter);
-        }
-        if (const auto* const time = std::get_if<link::Time>(&message)) {
-            storage.assign(time->nonce.bytes.begin(), time->nonce.bytes.end());
-            link::TimeAnswer told;
-            told.token = storage;
-            told.result_count = time->key_count;
-            told.results.fill(storage);
-            return told;
-        }
-        return fault(Kind::malformed, "what?");
-    }
-
-    std::mutex mutex;
-    bool down = false;
-    std::atomic<int> judged = 0;
-    std::atomic<int> hellos = 0;
-    std::string expected = "good";
-    ByteArray<32> token{9, 9, 9};
-    bool token_used = false;
-    protocol::WitnessKey node;
-    protocol::VerifyingKey verifying_key;
-    protocol::BoxKey box_key;
-    protocol::MeasurementResult last_head;
-
-  private:
-    Outcome<link::Message> enrol_node(const link::Enrol& enrol, const protocol::Exporter& exporter)
-    {
-        const auto evidence = protocol::verify_evidence(enrol.evidence);
-        if (!evidence || evidence->exporter != exporter || evidence->nonce.bytes != token) {
-            return fault(Kind::unauthentic, "enrol");
-        }
-        if (enrol.token != token || token_used) {
-            return fault(Kind::forbidden, "the token was used before");
-        }
-        token_used = true;
-        node = evidence->witness;
-        return link::Enrolled{"CERTIFICATE"};
-    }
-    Buffer sealed_policy()
-    {
-        const protocol::PolicyItem item{protocol::PolicyItemKind::file, file_};
-        protocol::MeasurementPolicy head;
-        randombytes_buf(head.nonce.bytes.data(), head.nonce.bytes.size());
-        head.witness = node;
-        nonce_ = head.nonce;
-        Buffer document(protocol::policy_document_bytes_max);
-        document.resize(*protocol::write_policy(document, signing_key_, head, {&item, 1}));
-        Buffer box(document.size() + crypto_box_SEALBYTES);
-        crypto_box_seal(box.data(), document.data(), document.size(), policy_key_.bytes.data());
-        return box;
-    }
-    Outcome<link::Message> judge(const link::Result& result, const protocol::Exporter& exporter)
-    {
-        Buffer document(result.sealed.size());
-        if (crypto_box_seal_open(document.data(), result.sealed.data(), result.sealed.size(), box_key.bytes.data(),
-                                 box_secret_.data()) != 0) {
-            return fault(Kind::unauthentic, "result");
-        }
-        document.resize(document.size() - crypto_box_SEALBYTES);
-        auto verified = protocol::verify_result(document, node);
-        if (!verified || verified->head.exporter != exporter || verified->head.nonce != nonce_) {
-            return fault(Kind::unauthentic, "result");
-        }
-        last_head = verified->head;
-        Digest digest;
-        crypto_hash_sha256(digest.data(), bytes_of(expected).data(), expected.size());
-        link::Verdict verdict;
-        verdict.next_in_ms = 20;
-        verdict.tier = protocol::TrustTier::affirming;
-        if ((**verified->measurements.next()).digest != digest) {
-            verdict.tier = protocol::TrustTier::contraindicated;
-            verdict.reasons[0] = "the file changed";
-            verdict.reason_count = 1;
-        }
-        ++judged;
-        return verdict;
-    }
-
-    std::string file_;
-    protocol::SigningKey signing_key_;
-    ByteArray<32> box_secret_{};
-    protocol::BoxKey policy_key_;
-    protocol::IterationNonce nonce_;
-};
 
 class FakeVerifier final : public Verifier {
   public:
@@ -509,6 +390,35 @@ TEST_F(AgentTest, a_program_that_sends_rubbish_loses_its_connection_and_nobody_e
         ::close(raw);
     }
     EXPECT_TRUE(program.ask(node_link::Status{}, 5s));
+}
+
+// [MEASURE-18]
+TEST_F(AgentTest, another_user_is_not_served_even_where_the_folder_lets_him_in)
+{
+    if (::geteuid() != 0) {
+        GTEST_SKIP() << "only root can become somebody else";
+    }
+    start();
+    const auto path = (agent_folder(home) / "agent.sock").string();
+    EXPECT_EQ(::chmod(home.c_str(), 0755), 0);
+    EXPECT_EQ(::chmod(agent_folder(home).c_str(), 0755), 0);
+    EXPECT_EQ(::chmod(path.c_str(), 0666), 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    const auto child = ::fork();
+    if (child == 0) {
+        char byte = 0;
+        const int raw = ::socket(AF_UNIX, SOCK_STREAM, 0);
+        const bool connected =
+            ::setuid(65534) == 0 && ::connect(raw, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+        ::_exit(!connected ? 2 : ::recv(raw, &byte, 1, 0) <= 0 ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    EXPECT_TRUE(client().ask(node_link::Status{}, 5s));
 }
 
 TEST_F(AgentTest, answers_are_no_requests)
