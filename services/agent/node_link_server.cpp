@@ -2,6 +2,7 @@
 
 #include "services/agent/log.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -195,24 +196,23 @@ void NodeLinkServer::serve(int socket)
 {
     ByteArray<node_link::frame_head_bytes> head;
     Buffer body;
+    std::vector<protocol::CurveKey> own_keys;
     while (receive(socket, head)) {
         const auto size = node_link::read_frame_head(head);
-        if (!size) {
-            return;
+        body.resize(size ? *size : 0);
+        if (!size || !receive(socket, body)) {
+            break;
         }
-        body.resize(*size);
-        if (!receive(socket, body)) {
-            return;
-        }
-        const auto output = answer(body);
+        const auto output = answer(body, own_keys);
         if (output.empty() || !send_all(socket, output)) {
-            return;
+            break;
         }
     }
+    release(own_keys);
 }
 
 // Nothing: what came is no request, the connection ends.
-Buffer NodeLinkServer::answer(Bytes body)
+Buffer NodeLinkServer::answer(Bytes body, std::vector<protocol::CurveKey>& own_keys)
 {
     const auto frame = node_link::read_frame_body(body);
     if (!frame) {
@@ -233,20 +233,55 @@ Buffer NodeLinkServer::answer(Bytes body)
         return written({frame->request, node_link::WitnessTargetAnswer{bytes}});
     }
     if (const auto* const message = std::get_if<node_link::Register>(&frame->message)) {
-        const auto registered = register_key(*message);
+        const auto registered = register_key(*message, own_keys);
         return registered ? written({frame->request, node_link::RegisterAnswer{}})
                           : refusal(frame->request, registered.error());
     }
     return {};
 }
 
-Done NodeLinkServer::register_key(const node_link::Register& message)
+Done NodeLinkServer::register_key(const node_link::Register& message, std::vector<protocol::CurveKey>& own_keys)
 {
-    TRY(witness_.accept_report(message.report, message.key));
-    state_.change([](AgentState::View& view) { ++view.keys; });
-    log_line("the witness vouches for another CURVE key");
+    const std::lock_guard lock(mutex_);
+    auto accepted = witness_.accept_report(message.report, message.key);
+    if (!accepted && accepted.error().kind == Kind::exhausted && forget_one_released()) {
+        accepted = witness_.accept_report(message.report, message.key);
+    }
+    if (!accepted) {
+        return accepted;
+    }
+    auto place = std::ranges::find(vouched_, message.key, &Vouched::key);
+    if (place == vouched_.end()) {
+        place = vouched_.insert(place, {message.key, 0});
+        log_line("the witness vouches for another CURVE key");
+    }
+    if (std::ranges::find(own_keys, message.key) == own_keys.end()) {
+        own_keys.push_back(message.key);
+        ++place->programs;
+    }
+    state_.change([this](AgentState::View& view) { view.keys = vouched_.size(); });
     state_.measure_now(); // the server hears of the key with the next result
     return {};
+}
+
+// The keys of a program that went stay vouched for, since it may only have lost its connection, until there is no
+// room for another's.
+void NodeLinkServer::release(const std::vector<protocol::CurveKey>& keys)
+{
+    const std::lock_guard lock(mutex_);
+    for (auto& vouched : vouched_) {
+        vouched.programs -= std::ranges::find(keys, vouched.key) == keys.end() ? 0 : 1;
+    }
+}
+
+bool NodeLinkServer::forget_one_released()
+{
+    const auto place = std::ranges::find(vouched_, std::size_t{0}, &Vouched::programs);
+    if (place == vouched_.end() || !witness_.forget_key(place->key)) {
+        return false;
+    }
+    vouched_.erase(place);
+    return true;
 }
 
 Buffer NodeLinkServer::answer_time(std::uint64_t request, const node_link::Time& message)

@@ -33,10 +33,18 @@ class NodeLinkServer {
     void accept_clients();
     void serve(int socket);
     [[nodiscard]] bool receive(int socket, MutableBytes bytes) const;
-    std::vector<std::uint8_t> answer(Bytes body);
+    std::vector<std::uint8_t> answer(Bytes body, std::vector<protocol::CurveKey>& own_keys);
     std::vector<std::uint8_t> answer_time(std::uint64_t request, const protocol::node_link::Time& message);
     std::vector<std::uint8_t> answer_status(std::uint64_t request);
-    host::Done register_key(const protocol::node_link::Register& message);
+    host::Done register_key(const protocol::node_link::Register& message, std::vector<protocol::CurveKey>& own_keys);
+    void release(const std::vector<protocol::CurveKey>& keys);
+    bool forget_one_released();
+
+    // A key the witness vouches for, and how many connections of living programs stand behind it.
+    struct Vouched {
+        protocol::CurveKey key;
+        std::size_t programs = 0;
+    };
 
     std::string server_address_;
     host::enclave::WitnessChamber& witness_;
@@ -48,6 +56,8 @@ class NodeLinkServer {
     std::atomic<bool> stop_ = false;
     std::thread thread_;
     std::list<Client> clients_; // the listening thread's
+    std::mutex mutex_;
+    std::vector<Vouched> vouched_;
 };
 
 } // namespace caisson::services::agent

@@ -7,7 +7,7 @@
 namespace caisson::services::agent {
 
 struct RelayLimits {
-    std::chrono::milliseconds answer_wait{2'000};
+    std::chrono::milliseconds answer_wait{1'000}; // below a feeder's patience
     std::chrono::milliseconds retry_min{50};
     std::chrono::milliseconds retry_max{1'000};
 };

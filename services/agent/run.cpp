@@ -21,6 +21,7 @@ using host::Done;
 using host::fault;
 
 constexpr std::chrono::milliseconds connect_wait{5'000};
+constexpr std::chrono::milliseconds relay_connect_wait{1'000};
 
 // Signals become bytes in a pipe: a handler may do no more. Handlers, not a mask: a mask would be inherited by the
 // chamber's process.
@@ -126,13 +127,13 @@ Done run(const std::filesystem::path& home)
                                                 identity.error().what +
                                                 "; it opens only on the machine and with the root.key that sealed it");
     }
-    const ConnectVerifier connect = [&joined] {
-        return connect_verifier(joined.server, joined.credentials, connect_wait);
+    const auto connect_within = [&joined](std::chrono::milliseconds wait) -> ConnectVerifier {
+        return [&joined, wait] { return connect_verifier(joined.server, joined.credentials, wait); };
     };
-    Relay relay(witness, spki, connect);
+    Relay relay(witness, spki, connect_within(relay_connect_wait));
     const auto node_link = TRY(NodeLinkServer::start(agent_folder(home), joined.server, witness, relay, state));
     log_line("serving " + (agent_folder(home) / "agent.sock").string());
-    Session session(witness, spki, connect, state);
+    Session session(witness, spki, connect_within(connect_wait), state);
     const auto done = session.run();
     log_line("stopped");
     return done;

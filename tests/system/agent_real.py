@@ -127,6 +127,7 @@ class Story:
         self.put("good")
         agent.says("verdict: trusted")
         self.second_agent_is_refused()
+        self.key_becomes_the_nodes(server)
 
         server.end(signal.SIGKILL)
         agent.says("server " + self.address)
@@ -141,6 +142,15 @@ class Story:
         expect(agent.end() == 0, f"SIGTERM: {agent.process.returncode}")
         expect(not os.path.exists(os.path.join(self.home, "agent", "agent.sock")), "the socket stays behind")
         self.stolen_identity_is_refused()
+
+    def key_becomes_the_nodes(self, server):
+        """A key in a curve chamber of its own process, by a local report from one chamber to the other."""
+        status, _, err = caisson(self.home, "key", "new", "alice")
+        expect(status == 0, f"key new: {status} {err}")
+        server.says(" keys 0")
+        program = self.start([CAISSON, "--home", self.home, "run", "--", "/bin/sleep", "30"], "run.log")
+        server.says(" keys 1")
+        program.end()
 
     def second_agent_is_refused(self):
         status, _, err = caisson(self.home, "agent", "run")
@@ -164,7 +174,7 @@ def main():
         return 0
     except Failed as failure:
         print(f"failed: {failure}")
-        for name in ("server.log", "agent.log"):
+        for name in ("server.log", "agent.log", "run.log"):
             path = os.path.join(folder, name)
             if os.path.exists(path):
                 with open(path, errors="replace") as stream:

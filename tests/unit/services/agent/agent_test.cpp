@@ -348,6 +348,31 @@ TEST_F(AgentTest, a_key_with_a_report_reaches_the_server_and_one_merely_named_do
     }));
 }
 
+TEST_F(AgentTest, programs_that_went_make_room_for_the_keys_of_others_and_living_ones_do_not)
+{
+    start();
+    const auto key_of = [](std::size_t number) {
+        protocol::CurveKey key;
+        key.bytes.fill(static_cast<std::uint8_t>(number));
+        return key;
+    };
+    const auto registers = [&](host::net::NodeLinkClient& program, std::size_t number) {
+        return program.ask(node_link::Register{key_of(number), enclave.report_over(key_of(number))}, 5s);
+    };
+    auto living = client();
+    for (std::size_t number = 1; number < protocol::curve_claims_max; ++number) {
+        ASSERT_TRUE(registers(living, number));
+    }
+    {
+        auto passing = client();
+        ASSERT_TRUE(registers(passing, 100));
+        EXPECT_EQ(registers(living, 101).error().kind, Kind::exhausted);
+    }
+    EXPECT_TRUE(happens([&] { return registers(living, 101).has_value(); }));
+    EXPECT_EQ(registers(living, 102).error().kind, Kind::exhausted);
+    EXPECT_EQ(state.view().keys, protocol::curve_claims_max);
+}
+
 TEST_F(AgentTest, the_witness_target_is_told)
 {
     start();
