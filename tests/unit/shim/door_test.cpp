@@ -62,12 +62,12 @@ TEST(Door, the_output_may_lie_where_the_input_does)
 
 TEST(Door, each_refusal_keeps_its_kind)
 {
-    std::uint32_t status = 0;
+    std::atomic<std::uint32_t> status = 0;
     FakeChamber chamber(
-        [&](std::uint32_t, Output) { return FakeChamber::Answer{static_cast<SlotStatus>(status), {}}; });
+        [&](std::uint32_t, Output) { return FakeChamber::Answer{static_cast<SlotStatus>(status.load()), {}}; });
     Door door{RingPlace{chamber.fd(), -1}};
     for (status = 1; status <= 10; ++status) {
-        EXPECT_EQ(door.ask(1, {}, {}).error().kind, static_cast<Kind>(status));
+        EXPECT_EQ(door.ask(1, {}, {}).error().kind, static_cast<Kind>(status.load()));
     }
     for (const std::uint32_t other : {11U, 63U, 64U, 65U, 66U, 0xffffffffU}) {
         status = other;
