@@ -5,6 +5,7 @@
 #include "tests/unit/trusted/witness/witness_runtime.hpp"
 #include "trusted/witness/chamber.hpp"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -42,7 +43,7 @@ class WitnessEnclave final : public host::enclave::Enclave {
         return {reinterpret_cast<const std::uint8_t*>(&report_), sizeof report_};
     }
 
-    bool ended = false;
+    std::atomic<bool> ended = false;
 
   private:
     std::mutex mutex_;
