@@ -154,10 +154,11 @@ struct TlsConnection::Inside {
     Session ssl;
     std::optional<Digest> spki;
     std::string peer;
+    bool broken = false;
 
     ~Inside()
     {
-        if (ssl) {
+        if (ssl && !broken) {
             SSL_shutdown(ssl.get());
         }
         if (descriptor >= 0) {
@@ -178,7 +179,8 @@ struct TlsConnection::Inside {
             }
             const int why = SSL_get_error(ssl.get(), result);
             const short events = why == SSL_ERROR_WANT_READ ? POLLIN : why == SSL_ERROR_WANT_WRITE ? POLLOUT : 0;
-            if (events == 0 || !wait_for(descriptor, events, deadline)) {
+            broken = events == 0;
+            if (broken || !wait_for(descriptor, events, deadline)) {
                 return false;
             }
         }
@@ -241,6 +243,11 @@ Done TlsConnection::receive(MutableBytes bytes, milliseconds wait)
         done += got;
     }
     return {};
+}
+
+bool TlsConnection::usable() const noexcept
+{
+    return !inside_->broken;
 }
 
 struct TlsServer::Inside {

@@ -29,6 +29,8 @@ class TlsConnection {
     Done send(Bytes bytes, std::chrono::milliseconds wait);
     // Fails: unavailable (the peer is gone, or too slow).
     Done receive(MutableBytes bytes, std::chrono::milliseconds wait);
+    // False once the peer is gone or broke the protocol: another receive is of no use.
+    [[nodiscard]] bool usable() const noexcept;
 
   private:
     friend class TlsServer;

@@ -1,0 +1,188 @@
+#include "cli/json.hpp"
+#include "cli/platform_text.hpp"
+#include "cli/verb.hpp"
+#include "core/text.hpp"
+#include "services/attestation/server_home.hpp"
+#include "services/attestation/service.hpp"
+
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include <unistd.h>
+
+namespace caisson::cli {
+namespace {
+
+namespace attestation = services::attestation;
+using host::Outcome;
+using host::store::NodeRecord;
+using host::store::TrustStore;
+using host::store::VerdictRecord;
+
+struct NodeStatus {
+    NodeRecord node;
+    std::optional<VerdictRecord> verdict;
+    attestation::NodeState state{};
+};
+
+std::uint64_t unix_ms()
+{
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+std::string hex(Bytes bytes)
+{
+    std::string text(2 * bytes.size(), '\0');
+    write_hex(text, bytes);
+    return text;
+}
+
+std::string z85(Bytes bytes)
+{
+    std::string text(bytes.size() / 4 * 5, '\0');
+    write_z85(text, bytes);
+    return text;
+}
+
+Outcome<std::vector<NodeStatus>> gather(const std::filesystem::path& home, const std::string& only, std::uint64_t now)
+{
+    auto store = TRY(TrustStore::open(attestation::database_path(home)));
+    std::vector<NodeStatus> all;
+    for (auto& node : TRY(store.nodes())) {
+        if (!only.empty() && node.name != only) {
+            continue;
+        }
+        auto verdict = TRY(store.verdict(node.name));
+        const auto state = attestation::state_of(verdict, now);
+        all.push_back({std::move(node), std::move(verdict), state});
+    }
+    if (all.empty() && !only.empty()) {
+        return host::fault(Kind::missing, "status: there is no node \"" + only + "\"");
+    }
+    return all;
+}
+
+void add_verdict(JsonWriter& json, const VerdictRecord& verdict)
+{
+    json.name("since_ms").number(verdict.since_ms).name("checked_ms").number(verdict.checked_ms);
+    json.name("due_ms").number(verdict.due_ms).name("policy").text(hex(verdict.policy));
+    json.name("platform").text(platform_name(verdict.platform)).name("root").text(root_meaning(verdict.root));
+    json.name("witness_mrenclave").text(hex(verdict.witness_mrenclave)).name("reasons").begin_array();
+    for (const auto& reason : verdict.reasons) {
+        json.begin_object().name("path").text(reason.path).name("what").text(reason.what);
+        json.name("expected").text(reason.expected).name("found").text(reason.found).end_object();
+    }
+    json.end_array().name("curve_keys").begin_array();
+    for (const auto& claim : verdict.keys) {
+        json.begin_object().name("public_key").text(z85(claim.key.bytes));
+        json.name("mrenclave").text(hex(claim.mrenclave)).name("mrsigner").text(hex(claim.mrsigner));
+        json.name("svn").number(claim.svn).name("debug").boolean(claim.debug);
+        json.name("platform").text(platform_name(claim.platform)).name("root").text(root_meaning(claim.root));
+        json.end_object();
+    }
+    json.end_array();
+}
+
+std::string as_json(const std::vector<NodeStatus>& all)
+{
+    JsonWriter json;
+    json.begin_object().name("nodes").begin_array();
+    for (const auto& status : all) {
+        json.begin_object().name("name").text(status.node.name);
+        json.name("state").text(attestation::state_name(status.state));
+        json.name("witness_key").text(hex(status.node.witness_key.bytes));
+        json.name("enrolled_ms").number(status.node.enrolled_ms);
+        if (status.verdict) {
+            add_verdict(json, *status.verdict);
+        } else {
+            json.name("reasons").begin_array().end_array();
+        }
+        json.end_object();
+    }
+    return json.end_array().end_object().str();
+}
+
+std::string age(std::uint64_t then_ms, std::uint64_t now_ms)
+{
+    const auto seconds = now_ms > then_ms ? (now_ms - then_ms) / 1000 : 0;
+    if (seconds < 120) {
+        return std::to_string(seconds) + " s";
+    }
+    return seconds < 7200 ? std::to_string(seconds / 60) + " min" : std::to_string(seconds / 3600) + " h";
+}
+
+std::string cut(std::string text, std::size_t width)
+{
+    return text.size() <= width ? text : ".." + text.substr(text.size() - width + 2);
+}
+
+// 80 columns; colours on a terminal alone.
+std::string as_text(const std::vector<NodeStatus>& all, std::uint64_t now, bool colours)
+{
+    if (all.empty()) {
+        return "no node has joined yet: caisson server invite NODE\n";
+    }
+    std::string text;
+    for (const auto& status : all) {
+        const bool good = status.state == attestation::NodeState::trusted;
+        const std::string state = attestation::state_name(status.state);
+        text += status.node.name + std::string(status.node.name.size() < 12 ? 13 - status.node.name.size() : 1, ' ');
+        text += colours ? (good ? "\033[32m" : "\033[31m") + state + "\033[0m" : state;
+        if (!status.verdict) {
+            text += "  never measured\n";
+            continue;
+        }
+        text += " for " + age(status.verdict->since_ms, now) + ", checked " + age(status.verdict->checked_ms, now) +
+                " ago\n             " + platform_name(status.verdict->platform) + ", " +
+                root_meaning(status.verdict->root) + ", " + std::to_string(status.verdict->keys.size()) + " CURVE keys\n";
+        for (const auto& reason : status.verdict->reasons) {
+            text += "             " + cut(reason.path, 40) + " " + reason.what + "\n";
+            if (!reason.expected.empty() || !reason.found.empty()) {
+                text += "               expected " + reason.expected.substr(0, 48) + "\n               found    " +
+                        reason.found.substr(0, 48) + "\n";
+            }
+        }
+    }
+    return text;
+}
+
+struct Wish {
+    std::string node;
+    bool watch = false;
+};
+
+int show(const Wish& wish, const Globals& globals)
+{
+    const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+    while (true) {
+        const auto now = unix_ms();
+        const auto all = gather(globals.home, wish.node, now);
+        if (!all) {
+            return report(all.error());
+        }
+        const auto text = globals.json ? as_json(*all) + "\n" : as_text(*all, now, terminal);
+        const int printed = print_text((wish.watch && terminal ? "\033[H\033[2J" : "") + text);
+        if (!wish.watch || printed != exit_ok) {
+            return printed;
+        }
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+}
+
+} // namespace
+
+void add_status(Command& root, const Globals& globals)
+{
+    const auto wish = std::make_shared<Wish>();
+    auto& command = root.command("status", "how each node stands, and why");
+    command.describe("Run it where the attestation server's home is. A node is unknown, trusted, contraindicated, or "
+                     "overdue: what was never checked, or not lately, is never called trusted.");
+    command.argument("NODE", wish->node, "only this node", Need::optional);
+    command.flag("--watch", wish->watch, "again every second, until Ctrl-C");
+    command.example("caisson --json status", "for programs");
+    command.action([wish, &globals] { return show(*wish, globals); });
+}
+
+} // namespace caisson::cli

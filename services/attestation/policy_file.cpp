@@ -1,0 +1,149 @@
+#include "services/attestation/policy_file.hpp"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+
+namespace caisson::services::attestation {
+namespace {
+
+using host::Done;
+using host::fault;
+using host::Outcome;
+
+constexpr std::int64_t interval_ms_min = 100;
+constexpr std::int64_t interval_ms_max = 86'400'000;
+constexpr std::int64_t hold_ms_min = 500;
+constexpr std::int64_t hold_ms_max = 3'600'000;
+constexpr std::int64_t interval_ms_default = 2'000;
+constexpr std::int64_t hold_ms_default = 30'000;
+
+class Reader {
+  public:
+    Reader(const toml::table& table, const std::string& where)
+        : table_(table)
+        , where_(where)
+    {
+    }
+
+    Outcome<Policy> read();
+
+  private:
+    [[nodiscard]] std::unexpected<host::Fault> wrong(const toml::node* node, const std::string& what) const
+    {
+        const auto line = node != nullptr ? ":" + std::to_string(node->source().begin.line) : std::string();
+        return fault(Kind::malformed, where_ + line + ": " + what);
+    }
+    Done expect_only(const toml::table& table, std::initializer_list<std::string_view> keys) const;
+    Outcome<std::int64_t> number(const char* key, std::int64_t least, std::int64_t most, std::int64_t otherwise) const;
+    Done read_paths(const char* key, protocol::PolicyItemKind kind, Policy& policy) const;
+    Done read_facts(Policy& policy) const;
+
+    const toml::table& table_;
+    const std::string& where_;
+};
+
+Done Reader::expect_only(const toml::table& table, std::initializer_list<std::string_view> keys) const
+{
+    for (const auto& [key, node] : table) {
+        if (std::find(keys.begin(), keys.end(), key.str()) == keys.end()) {
+            return wrong(&node, "\"" + std::string(key.str()) + "\" is not known here");
+        }
+    }
+    return {};
+}
+
+Outcome<std::int64_t> Reader::number(const char* key, std::int64_t least, std::int64_t most,
+                                     std::int64_t otherwise) const
+{
+    const auto* node = table_.get(key);
+    if (node == nullptr) {
+        return otherwise;
+    }
+    const auto value = node->value_exact<std::int64_t>();
+    if (!value || *value < least || *value > most) {
+        return wrong(node, std::string(key) + " must be a whole number from " + std::to_string(least) + " to " +
+                               std::to_string(most));
+    }
+    return *value;
+}
+
+Done Reader::read_paths(const char* key, protocol::PolicyItemKind kind, Policy& policy) const
+{
+    const auto* node = table_.get(key);
+    if (node == nullptr) {
+        return {};
+    }
+    const auto* list = node->as_array();
+    if (list == nullptr || !list->is_array_of_tables()) {
+        return wrong(node, std::string("write [[") + key + "]] and path = \"/...\" below it");
+    }
+    for (const auto& element : *list) {
+        const auto& entry = *element.as_table();
+        TRY(expect_only(entry, {"path"}));
+        const auto path = entry["path"].value_exact<std::string>();
+        if (!path || !protocol::is_measurable_path(*path)) {
+            return wrong(&element,
+                         std::string("[[") + key +
+                             "]] needs path = \"/...\": absolute, without \".\" and \"..\", at most 512 bytes");
+        }
+        policy.entries.push_back({kind, *path});
+    }
+    return {};
+}
+
+Done Reader::read_facts(Policy& policy) const
+{
+    const auto* node = table_.get("proc");
+    if (node == nullptr) {
+        return {};
+    }
+    const auto* list = node->as_array();
+    if (list == nullptr) {
+        return wrong(node, "proc must be a list, such as [\"cmdline\", \"modules\"]");
+    }
+    for (const auto& element : *list) {
+        const auto name = element.value_exact<std::string>();
+        if (!name || (*name != protocol::fact_cmdline && *name != protocol::fact_modules)) {
+            return wrong(&element, "proc knows \"cmdline\" and \"modules\"");
+        }
+        policy.entries.push_back({protocol::PolicyItemKind::fact, *name});
+    }
+    return {};
+}
+
+Outcome<Policy> Reader::read()
+{
+    TRY(expect_only(table_, {"version", "interval_ms", "hold_ms", "proc", "tree", "file"}));
+    const auto* version = table_.get("version");
+    if (version == nullptr || version->value_exact<std::int64_t>() != 1) {
+        return wrong(version, "version = 1 is expected");
+    }
+    Policy policy;
+    policy.interval_ms =
+        static_cast<std::uint64_t>(TRY(number("interval_ms", interval_ms_min, interval_ms_max, interval_ms_default)));
+    policy.hold_ms = static_cast<std::uint64_t>(TRY(number("hold_ms", hold_ms_min, hold_ms_max, hold_ms_default)));
+    TRY(read_paths("tree", protocol::PolicyItemKind::tree, policy));
+    TRY(read_paths("file", protocol::PolicyItemKind::file, policy));
+    TRY(read_facts(policy));
+    if (policy.entries.empty() || policy.entries.size() > protocol::policy_items_max) {
+        return wrong(nullptr, "1 to " + std::to_string(protocol::policy_items_max) +
+                                  " things to measure are expected: [[tree]], [[file]] or proc");
+    }
+    return policy;
+}
+
+} // namespace
+
+Outcome<Policy> parse_policy(const std::string& text, const std::string& where)
+{
+    try {
+        const auto table = toml::parse(text);
+        return Reader(table, where).read();
+    } catch (const toml::parse_error& error) {
+        return fault(Kind::malformed,
+                     where + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+    }
+}
+
+} // namespace caisson::services::attestation

@@ -1,0 +1,35 @@
+// The operator's policy, TOML: what is measured on a node, how often, and how long a word about it holds.
+//
+//   version = 1
+//   interval_ms = 2000            # between two measurements
+//   hold_ms = 30000               # how long trust outlives silence
+//   proc = ["cmdline", "modules"] # facts of /proc
+//   [[tree]]
+//   path = "/srv/app"             # every entry below it
+//   [[file]]
+//   path = "/etc/app.conf"
+#pragma once
+
+#include "host/fault.hpp"
+#include "protocol/measurement.hpp"
+
+#include <string>
+#include <vector>
+
+namespace caisson::services::attestation {
+
+struct PolicyEntry {
+    protocol::PolicyItemKind kind = protocol::PolicyItemKind::tree;
+    std::string name;
+};
+
+struct Policy {
+    std::uint64_t interval_ms = 0;
+    std::uint64_t hold_ms = 0;
+    std::vector<PolicyEntry> entries;
+};
+
+// `where` names the file in errors, which say the line and what was expected. Fails: malformed.
+[[nodiscard]] host::Outcome<Policy> parse_policy(const std::string& text, const std::string& where);
+
+} // namespace caisson::services::attestation
