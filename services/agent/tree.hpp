@@ -3,9 +3,9 @@
 #pragma once
 
 #include "core/bytes.hpp"
+#include "core/result.hpp"
 
 #include <cstdint>
-#include <expected>
 #include <string>
 #include <vector>
 
