@@ -246,7 +246,7 @@ class Story:
         child = subprocess.Popen([PYTHON, "-c", "import sys; k = sys.stdin.readline(); print('ok', flush=True); input()"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            child.stdin.write(planted.hex() + "\n\n")
+            child.stdin.write(planted.hex() + "\n")
             child.stdin.flush()
             child.stdout.readline()
             scan = memory_scan.Scan()

@@ -19,6 +19,8 @@ constexpr auto spin_time = std::chrono::microseconds(10);
 constexpr long nap_ns = 50'000'000; // between two looks whether the chamber still lives
 constexpr auto answer_time_max = std::chrono::seconds(10);
 constexpr std::size_t batch_max = 64;
+static_assert(2 * airlock::payload_bytes_max + 128 <= airlock::lane_arena_bytes &&
+              batch_max <= airlock::slots_per_lane);
 
 long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value, const timespec* timeout) noexcept
 {
@@ -34,6 +36,12 @@ bool several_cpus_allowed() noexcept
 constexpr std::size_t rounded_up(std::size_t size) noexcept
 {
     return (size + 63) & ~std::size_t{63};
+}
+
+// What a call gets of the arena for its answer, however large its own buffer is.
+std::size_t room_of(const Enclave::Call& call) noexcept
+{
+    return std::min(call.output.size(), airlock::payload_bytes_max);
 }
 
 // One copy of what the chamber wrote, then the judgement.
@@ -82,6 +90,10 @@ void RingClient::call_many(std::span<Enclave::Call> calls)
 
 std::size_t RingClient::exchange(std::span<Enclave::Call> calls)
 {
+    if (gone_) { // a late answer to an earlier request must not be taken for this one's
+        calls[0].result = fail(Kind::unavailable, "the chamber has ended or does not answer");
+        return 1;
+    }
     auto* arena = ring_.arenas[0];
     std::array<std::size_t, batch_max> output_at{};
     const auto start = lane_.head.load(std::memory_order_relaxed);
@@ -89,10 +101,13 @@ std::size_t RingClient::exchange(std::span<Enclave::Call> calls)
     std::size_t count = 0;
     for (; count < std::min(calls.size(), batch_max); ++count) {
         auto& call = calls[count];
-        const auto room = std::min(call.output.size(), airlock::payload_bytes_max);
+        const auto room = room_of(call);
         if (call.input.size() > airlock::payload_bytes_max) {
+            if (count > 0) {
+                break; // first those before it
+            }
             call.result = fail(Kind::exhausted, "a request is larger than the airlock takes");
-            return count == 0 ? 1 : count;
+            return 1;
         }
         const auto needed = rounded_up(call.input.size()) + rounded_up(room);
         if (used + needed > airlock::lane_arena_bytes) {
@@ -122,7 +137,7 @@ std::size_t RingClient::exchange(std::span<Enclave::Call> calls)
             call.result = std::unexpected(answered.error());
             continue;
         }
-        call.result = outcome_of(lane_.slots[(start + index) % airlock::slots_per_lane], call.output.size());
+        call.result = outcome_of(lane_.slots[(start + index) % airlock::slots_per_lane], room_of(call));
         if (call.result) {
             copy_bytes(call.output, {arena + output_at[index], *call.result});
         }
@@ -150,7 +165,7 @@ Status RingClient::wait_for(std::uint32_t position)
         tail = lane_.tail.load(std::memory_order_acquire);
     }
     while (tail != position) {
-        if (gone_ || !alive_() || Clock::now() - began > answer_time_max) {
+        if (!alive_() || Clock::now() - began > answer_time_max) {
             gone_ = true;
             return fail(Kind::unavailable, "the chamber has ended or does not answer");
         }

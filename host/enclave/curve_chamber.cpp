@@ -1,0 +1,143 @@
+#include "host/enclave/curve_chamber.hpp"
+
+#include "core/wire.hpp"
+#include "protocol/curve.hpp"
+
+namespace caisson::host::enclave {
+namespace {
+
+using airlock::curve::Request;
+
+constexpr std::size_t small_answer_bytes = 512;
+constexpr std::size_t id_bytes = sizeof(std::uint32_t);
+constexpr std::size_t initiate_answer_bytes = 8 + protocol::CurveKey::size + airlock::curve::metadata_bytes_max + 512;
+
+constexpr std::uint32_t number(Request request) noexcept
+{
+    return static_cast<std::uint32_t>(request);
+}
+
+std::vector<std::uint8_t> with_id(std::uint32_t id, Bytes rest)
+{
+    std::vector<std::uint8_t> input(id_bytes + rest.size());
+    Writer writer(input);
+    writer.write_le(id);
+    writer.write_bytes(rest);
+    return input;
+}
+
+} // namespace
+
+Result<std::vector<std::uint8_t>> CurveChamber::ask(Request request, std::uint32_t subject, Bytes rest,
+                                                    std::size_t room)
+{
+    std::vector<std::uint8_t> output(room);
+    output.resize(TRY(enclave_.call(number(request), with_id(subject, rest), output)));
+    return output;
+}
+
+Outcome<LoadedCurveKey> CurveChamber::import_sealed(Bytes sealed)
+{
+    std::vector<std::uint8_t> output(small_answer_bytes);
+    const auto size = enclave_.call(number(Request::import_sealed_private_key), sealed, output);
+    if (!size) {
+        return fault(size.error().kind, "the key does not open in this chamber: it was sealed on another machine, with "
+                                        "another root.key or by another signer, or altered");
+    }
+    Reader reader(Bytes(output).first(*size));
+    LoadedCurveKey key;
+    key.id = TRY(reader.read_le<std::uint32_t>());
+    key.gated = (TRY(reader.read_le<std::uint32_t>()) & airlock::curve::key_gated) != 0;
+    key.public_key.bytes = TRY(reader.read_array<protocol::CurveKey::size>());
+    return key;
+}
+
+Result<std::vector<std::uint8_t>> CurveChamber::process_hello(std::uint32_t key, Bytes body)
+{
+    return ask(Request::process_hello, key, body, small_answer_bytes);
+}
+
+Result<InitiatedSession> CurveChamber::process_initiate(std::uint32_t key, Bytes body)
+{
+    const auto answer = TRY(ask(Request::process_initiate, key, body, initiate_answer_bytes));
+    Reader reader(answer);
+    InitiatedSession initiated;
+    initiated.session = TRY(reader.read_le<std::uint32_t>());
+    initiated.client.bytes = TRY(reader.read_array<protocol::CurveKey::size>());
+    initiated.admitted = TRY(reader.read_le<std::uint32_t>()) != 0;
+    initiated.metadata.assign(reader.rest().begin(), reader.rest().end());
+    return initiated;
+}
+
+Result<std::vector<std::uint8_t>> CurveChamber::produce_ready(std::uint32_t session, Bytes metadata)
+{
+    return ask(Request::produce_ready, session, metadata, metadata.size() + small_answer_bytes);
+}
+
+void CurveChamber::close_session(std::uint32_t session)
+{
+    static_cast<void>(ask(Request::close_session, session, {}, 0)); // it may have ended by itself
+}
+
+Result<CurvePeerState> CurveChamber::peer_state(const protocol::CurveKey& peer)
+{
+    ByteArray<64> output{};
+    const auto size = TRY(enclave_.call(number(Request::peer_state), peer.bytes, output));
+    Reader reader(Bytes(output).first(size));
+    CurvePeerState state;
+    state.admitted = TRY(reader.read_le<std::uint32_t>()) != 0;
+    state.tier = static_cast<protocol::TrustTier>(TRY(reader.read_le<std::uint32_t>()));
+    TRY(reader.read_le<std::uint64_t>());
+    state.node.bytes = TRY(reader.read_array<protocol::WitnessKey::size>());
+    return state;
+}
+
+void CurveChamber::produce_messages(std::span<CurveMessage> messages)
+{
+    std::vector<std::vector<std::uint8_t>> inputs;
+    std::vector<Enclave::Call> calls;
+    inputs.reserve(messages.size());
+    for (auto& message : messages) {
+        auto& input = inputs.emplace_back(2 * id_bytes + message.input.size());
+        Writer writer(input);
+        writer.write_le(message.session);
+        writer.write_le(message.flags);
+        writer.write_bytes(message.input);
+        message.output.resize(message.input.size() + protocol::curve::message_overhead_bytes);
+        calls.push_back({number(Request::produce_message), input, message.output, std::size_t{0}});
+    }
+    enclave_.call_many(calls);
+    for (std::size_t index = 0; index < messages.size(); ++index) {
+        auto& message = messages[index];
+        const auto& result = calls[index].result;
+        message.status = result ? Status{} : Status(std::unexpected(result.error()));
+        message.output.resize(result.value_or(0));
+    }
+}
+
+void CurveChamber::process_messages(std::span<CurveMessage> messages)
+{
+    std::vector<std::vector<std::uint8_t>> inputs;
+    std::vector<Enclave::Call> calls;
+    inputs.reserve(messages.size());
+    for (auto& message : messages) {
+        auto& input = inputs.emplace_back(with_id(message.session, message.input));
+        message.output.resize(id_bytes + message.input.size());
+        calls.push_back({number(Request::process_message), input, message.output, std::size_t{0}});
+    }
+    enclave_.call_many(calls);
+    for (std::size_t index = 0; index < messages.size(); ++index) {
+        auto& message = messages[index];
+        const auto& result = calls[index].result;
+        message.status = result ? Status{} : Status(std::unexpected(result.error()));
+        if (!result || *result < id_bytes) {
+            message.output.clear();
+            continue;
+        }
+        std::memcpy(&message.flags, message.output.data(), id_bytes);
+        message.output.resize(*result);
+        message.output.erase(message.output.begin(), message.output.begin() + id_bytes);
+    }
+}
+
+} // namespace caisson::host::enclave
