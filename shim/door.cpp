@@ -8,7 +8,6 @@
 #include <ctime>
 
 #include <fcntl.h>
-#include <immintrin.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -274,7 +273,7 @@ Status Door::wait_for(Lane& lane, std::uint32_t position) noexcept
     auto tail = lane.tail.load(std::memory_order_acquire);
     while (tail != position && has_several_cpus() && now_ns() - began_ns < spin_ns) {
         for (int pauses = 0; pauses < 16; ++pauses) {
-            _mm_pause();
+            __builtin_ia32_pause();
         }
         tail = lane.tail.load(std::memory_order_acquire);
     }

@@ -64,8 +64,8 @@ class SodiumChamber {
     static FakeChamber::Answer refusal(Kind kind) { return {static_cast<SlotStatus>(kind), {}}; }
     static Octets joined(const Key& first, const Key& second)
     {
-        Octets both(first.begin(), first.end());
-        both.insert(both.end(), second.begin(), second.end());
+        Octets both(first.size() + second.size());
+        std::ranges::copy(second, std::ranges::copy(first, both.begin()).out);
         return both;
     }
 
