@@ -140,6 +140,13 @@ constexpr bool has(std::uint32_t features, CpuFeature feature) noexcept
     return (features & static_cast<std::uint32_t>(feature)) != 0;
 }
 
+// Only an emulator may do without RDRAND: on a CPU that has SGX the host could otherwise deny it and know the seed.
+bool is_emulated(const protocol::sgx::Report& own) noexcept
+{
+    constexpr auto& prefix = protocol::sgx::emulated_cpusvn_prefix;
+    return same_bytes(Bytes(own.cpusvn).first(prefix.size()), prefix);
+}
+
 // What needs a register state that XFRM does not allow would be a #UD inside.
 std::uint32_t allowed_features(std::uint32_t offered, std::uint64_t xfrm) noexcept
 {
@@ -176,13 +183,13 @@ airlock::Ring* served_ring = nullptr;
     Seed seed;
     copy_bytes(seed.expose(), facts.seed);
     wipe(facts.seed);
-    const auto hardware = has(facts.features, CpuFeature::rdrand) ? read_hardware_random : nullptr;
     const auto leaves = enclu_leaves();
+    protocol::sgx::Report own{};
+    leaves.ereport(nullptr, {}, {}, own);
+    const auto hardware = has(facts.features, CpuFeature::rdrand) || !is_emulated(own) ? read_hardware_random : nullptr;
     runtime = new (runtime_memory) EnclaveRuntime;
     CHECK(runtime->start(leaves, seed, hardware).has_value());
     set_canary();
-    protocol::sgx::Report own{};
-    leaves.ereport(nullptr, {}, {}, own);
     const auto features = allowed_features(facts.features, own.attributes.xfrm);
     caisson_avx_state = has(features, CpuFeature::avx) ? 1 : 0;
     choose_sodium_implementations(features);
