@@ -28,7 +28,10 @@ Outcome<Signer> open_or_create(const std::filesystem::path& path)
     auto signer = Signer::open(path);
     if (!signer && signer.error().kind == Kind::missing) {
         std::fprintf(stderr, "making a development signing key: %s\n", path.c_str());
-        return Signer::create(path);
+        signer = Signer::create(path);
+        if (!signer && signer.error().kind == Kind::conflict) { // another image of the same build was faster
+            return Signer::open(path);
+        }
     }
     return signer;
 }

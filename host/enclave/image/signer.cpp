@@ -1,5 +1,6 @@
 #include "host/enclave/image/builder.hpp"
 #include "host/enclave/image/sigstruct.hpp"
+#include "host/store/durable_file.hpp"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -9,8 +10,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace caisson::host::enclave::image {
 namespace {
@@ -27,6 +26,7 @@ struct Free {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
     void operator()(BIGNUM* number) const { BN_free(number); }
     void operator()(BN_CTX* context) const { BN_CTX_free(context); }
+    void operator()(BIO* bio) const { BIO_free(bio); }
     void operator()(std::FILE* file) const { std::fclose(file); }
 };
 template <typename T>
@@ -120,15 +120,14 @@ Outcome<Signer> Signer::create(const std::filesystem::path& path)
         return fault(Kind::unavailable, "OpenSSL could not make an RSA-3072 key");
     }
     const Owned<EVP_PKEY> key(raw);
-    const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (descriptor < 0) {
-        return std::unexpected(system_fault("creating the signing key " + path.string(), errno));
+    const Owned<BIO> pem(BIO_new(BIO_s_secmem()));
+    const char* text = nullptr;
+    if (PEM_write_bio_PrivateKey(pem.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1) {
+        return fault(Kind::unavailable, "OpenSSL could not write the signing key");
     }
-    const Owned<std::FILE> file(fdopen(descriptor, "w"));
-    if (PEM_write_PrivateKey(file.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1 ||
-        std::fflush(file.get()) != 0 || fsync(descriptor) != 0) {
-        return std::unexpected(system_fault("writing the signing key " + path.string(), errno));
-    }
+    const auto size = BIO_get_mem_data(pem.get(), &text);
+    const Bytes content(reinterpret_cast<const std::uint8_t*>(text), static_cast<std::size_t>(size));
+    TRY(store::store_file(path, content, 0600, store::Existing::keep));
     return open(path);
 }
 
