@@ -8,7 +8,6 @@ namespace {
 namespace wire = protocol::curve;
 
 constexpr std::size_t short_prefix_bytes = 16;
-constexpr std::size_t long_prefix_bytes = 8;
 
 bool has_prefix(const Nonce& nonce, std::string_view prefix) noexcept
 {
@@ -175,8 +174,8 @@ Status ShimKeys::note_vouch(Pair& pair, const CurveKey& client, Bytes vouch) noe
         pair.server != nullptr || std::any_of(pairs_.begin(), pairs_.end(), [&server](const Pair& candidate) {
             return candidate.used && candidate.role == PairRole::long_term && candidate.public_key == server;
         });
-    if (!ours) {
-        return fail(Kind::unauthentic, "the vouch speaks of another server");
+    if (!ours || !same_bytes(vouch.first(CurveKey::size), pair.client_transient.bytes)) {
+        return fail(Kind::unauthentic, "the vouch speaks of another session or server");
     }
     pair.peer = client;
     pair.vouched = true;
@@ -209,6 +208,9 @@ Status ShimKeys::box_open(const Handle& handle, const CurveKey& theirs, const No
     TRY(permit_open(key, step));
     const auto pair_key = TRY(shared_key(theirs, *key.secret));
     TRY(open_box(output.data(), box, nonce, pair_key));
+    if (step == wire::initiate_nonce) {
+        key.pair->client_transient = theirs;
+    }
     if (step == wire::vouch_nonce) {
         TRY(note_vouch(*key.pair, theirs, output.first(box.size() - wire::tag_bytes)));
     }
@@ -220,7 +222,8 @@ Result<Handle> ShimKeys::beforenm(const Handle& handle, const CurveKey& theirs) 
     const auto key = TRY(secret_of(handle));
     auto* pair = key.pair;
     const bool client = pair != nullptr && pair->role == PairRole::client_transient && pair->hello_sent;
-    const bool server = pair != nullptr && pair->role == PairRole::server_transient && pair->vouched;
+    const bool server = pair != nullptr && pair->role == PairRole::server_transient && pair->vouched &&
+                        pair->client_transient == theirs; // [CURVE-32] no session but the vouched one
     if (!client && !server) {
         return not_this_step();
     }

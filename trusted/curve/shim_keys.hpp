@@ -26,6 +26,7 @@ struct Pair {
     bool hello_sent = false;             // client_transient: HELLO is boxed once
     bool initiated = false;              // server_transient: INITIATE opened once
     bool vouched = false;                // server_transient: the vouch opened, so the peer is known
+    CurveKey client_transient;           // server_transient: whose INITIATE it was
     CurveKey peer;                       // server_transient: the client's long-term key, once vouched
     const LongTermKey* server = nullptr; // server_transient: whom the vouch names, when it is a key of the table
 };

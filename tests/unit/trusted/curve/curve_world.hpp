@@ -1,0 +1,126 @@
+// What the tests of the curve chamber share: a runtime whose ticks the test sets, a Verifier, and one-line requests.
+#pragma once
+
+#include "tests/unit/protocol/signed_documents.hpp"
+#include "trusted/curve/chamber.hpp"
+
+#include <memory>
+
+namespace caisson::trusted::curve::test {
+
+using airlock::curve::Request;
+using Buffer = std::vector<std::uint8_t>;
+
+class CurveRuntime final : public Runtime {
+  public:
+    void random(MutableBytes bytes) noexcept override { randombytes_buf(bytes.data(), bytes.size()); }
+    std::uint64_t ticks() noexcept override { return now; }
+    Result<std::size_t> seal(SealPolicy, Bytes context, Bytes secret, MutableBytes output) noexcept override
+    {
+        if (output.size() < secret.size() + overhead) {
+            return fail(Kind::exhausted, "test seal: output");
+        }
+        random(output.first(nonce_size));
+        crypto_aead_xchacha20poly1305_ietf_encrypt(output.data() + nonce_size, nullptr, secret.data(), secret.size(),
+                                                   context.data(), context.size(), nullptr, output.data(),
+                                                   seal_key_.data());
+        return secret.size() + overhead;
+    }
+    Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output) noexcept override
+    {
+        if (blob.size() < overhead || output.size() < blob.size() - overhead) {
+            return fail(Kind::malformed, "test unseal: size");
+        }
+        if (crypto_aead_xchacha20poly1305_ietf_decrypt(output.data(), nullptr, nullptr, blob.data() + nonce_size,
+                                                       blob.size() - nonce_size, context.data(), context.size(),
+                                                       blob.data(), seal_key_.data()) != 0) {
+            return fail(Kind::unauthentic, "test unseal: tag");
+        }
+        return blob.size() - overhead;
+    }
+    protocol::sgx::Report report(const protocol::sgx::TargetInfo&,
+                                 const protocol::sgx::ReportData& data) noexcept override
+    {
+        protocol::sgx::Report report{};
+        report.report_data = data;
+        return report;
+    }
+    Status verify_report(const protocol::sgx::Report&) noexcept override { return {}; }
+    protocol::sgx::TargetInfo own_target() noexcept override { return {}; }
+
+    std::uint64_t now = 1'000'000'000;
+
+  private:
+    static constexpr std::size_t nonce_size = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
+    static constexpr std::size_t overhead = nonce_size + crypto_aead_xchacha20poly1305_ietf_ABYTES;
+    ByteArray<32> seal_key_{7};
+};
+
+// An answer as a test reads it: bytes, or why not.
+struct Said {
+    airlock::Refusal refusal = airlock::Refusal::none;
+    std::uint8_t kind = 0;
+    Buffer bytes;
+    [[nodiscard]] bool ok() const { return refusal == airlock::Refusal::none && kind == 0; }
+    [[nodiscard]] bool is(Kind expected) const { return kind == static_cast<std::uint8_t>(expected); }
+};
+
+template <typename... Parts>
+Buffer join(const Parts&... parts)
+{
+    Buffer out;
+    const auto add = [&out](Bytes part) { out.insert(out.end(), part.begin(), part.end()); };
+    (add(Bytes(parts)), ...);
+    return out;
+}
+
+inline ByteArray<4> u32(std::uint32_t value)
+{
+    ByteArray<4> bytes;
+    std::memcpy(bytes.data(), &value, sizeof value);
+    return bytes;
+}
+
+struct World {
+    CurveRuntime runtime;
+    std::unique_ptr<Chamber> chamber = std::make_unique<Chamber>(runtime);
+    protocol::test::Signer verifier{1};
+
+    Said ask(Request request, const Buffer& input)
+    {
+        Buffer output(airlock::payload_bytes_max);
+        const auto answer = chamber->answer(static_cast<std::uint32_t>(request), input, output);
+        Said said;
+        said.refusal = answer.refusal;
+        if (said.refusal == airlock::Refusal::none) {
+            if (answer.result) {
+                said.bytes.assign(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(*answer.result));
+            } else {
+                said.kind = static_cast<std::uint8_t>(answer.result.error().kind);
+            }
+        }
+        return said;
+    }
+
+    struct Key {
+        ByteArray<4> id{};
+        CurveKey public_key;
+        Handle handle;
+    };
+    Key new_key(bool gated)
+    {
+        const ByteArray<32> none{};
+        const auto made =
+            ask(Request::create_key_pair, join(u32(gated ? 1 : 0), gated ? Bytes(verifier.key.bytes) : Bytes(none)));
+        EXPECT_TRUE(made.ok());
+        const auto loaded = ask(Request::import_sealed_private_key, Buffer(made.bytes.begin() + 32, made.bytes.end()));
+        EXPECT_TRUE(loaded.ok());
+        Key key;
+        copy_bytes(key.id, Bytes(loaded.bytes).first(4));
+        copy_bytes(key.public_key.bytes, Bytes(loaded.bytes).subspan(8, 32));
+        copy_bytes(key.handle.bytes, Bytes(loaded.bytes).subspan(40, 32));
+        return key;
+    }
+};
+
+} // namespace caisson::trusted::curve::test
