@@ -1,0 +1,224 @@
+#include "trusted/runtime/ring_server.hpp"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+namespace caisson::trusted {
+namespace {
+
+using airlock::ExitReason;
+using airlock::SlotStatus;
+
+constexpr std::uint8_t untouched = 0xaa;
+
+// A ring with a hostile producer in front of it, and a chamber that echoes and counts.
+class RingServerTest : public testing::Test {
+  protected:
+    RingServerTest() { std::memset(ring_->arenas, untouched, sizeof ring_->arenas); }
+
+    static airlock::Answer echo(void* self, std::uint32_t /*request*/, Bytes input, MutableBytes output) noexcept
+    {
+        auto& test = *static_cast<RingServerTest*>(self);
+        ++test.calls_;
+        if (test.during_call_ != nullptr) {
+            test.during_call_(*test.ring_);
+        }
+        if (test.answer_.refusal != airlock::Refusal::none || !test.answer_.result) {
+            return test.answer_;
+        }
+        const auto size = std::min(input.size(), output.size());
+        copy_bytes(output, input.first(size));
+        return {airlock::Refusal::none, size};
+    }
+
+    airlock::Slot& slot(std::uint32_t index = 0) { return ring_->lanes[0].slots[index % airlock::slots_per_lane]; }
+
+    void serve_to(std::uint32_t head)
+    {
+        ring_->lanes[0].head = head;
+        static_cast<void>(server_.serve());
+    }
+
+    void expect_refused()
+    {
+        slot().status = SlotStatus::pending;
+        serve_to(1);
+        EXPECT_EQ(slot().status, SlotStatus::bad_slot);
+        EXPECT_EQ(slot().output_size, 0U);
+        EXPECT_EQ(calls_, 0);
+    }
+
+    std::unique_ptr<airlock::Ring> ring_ = std::make_unique<airlock::Ring>();
+    std::vector<std::uint8_t> input_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
+    int calls_ = 0;
+    void (*during_call_)(airlock::Ring&) = nullptr;
+    airlock::Answer answer_;
+    RingServer server_{*ring_, {echo, this, input_, output_}, 0};
+};
+
+TEST_F(RingServerTest, a_request_is_answered_and_its_buffers_inside_are_wiped)
+{
+    std::memset(ring_->arenas[0], 0x5c, 13);
+    slot() = {1, 13, 0, 4096, 64, 0, 9, SlotStatus::pending, 0};
+    serve_to(1);
+    EXPECT_EQ(slot().status, SlotStatus::answered);
+    EXPECT_EQ(slot().output_size, 13U);
+    EXPECT_EQ(std::memcmp(ring_->arenas[0] + 4096, ring_->arenas[0], 13), 0);
+    EXPECT_EQ(ring_->lanes[0].tail, 1U);
+    EXPECT_EQ(input_[0], 0);
+    EXPECT_EQ(output_[0], 0);
+}
+
+TEST_F(RingServerTest, an_answer_touches_no_word_behind_its_own)
+{
+    slot() = {1, 13, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    serve_to(1);
+    EXPECT_EQ(ring_->arenas[0][4096 + 16], untouched);
+}
+
+TEST_F(RingServerTest, an_input_that_starts_behind_the_arena_is_refused)
+{
+    slot() = {1, 1, airlock::lane_arena_bytes, 0, 8, 0, 0, SlotStatus::pending, 0};
+    expect_refused();
+}
+
+TEST_F(RingServerTest, an_input_that_ends_behind_the_arena_is_refused)
+{
+    slot() = {1, 2, airlock::lane_arena_bytes - 1, 0, 8, 0, 0, SlotStatus::pending, 0};
+    expect_refused();
+}
+
+TEST_F(RingServerTest, an_input_offset_that_wraps_around_is_refused)
+{
+    slot() = {1, 16, ~std::uint64_t{0} - 7, 0, 8, 0, 0, SlotStatus::pending, 0};
+    expect_refused();
+}
+
+TEST_F(RingServerTest, an_input_above_the_largest_payload_is_refused)
+{
+    slot() = {1, static_cast<std::uint32_t>(airlock::payload_bytes_max + 1), 0, 0, 8, 0, 0, SlotStatus::pending, 0};
+    expect_refused();
+}
+
+TEST_F(RingServerTest, an_output_offset_that_is_not_a_multiple_of_eight_is_refused)
+{
+    slot() = {1, 8, 0, 4097, 64, 0, 0, SlotStatus::pending, 0};
+    expect_refused();
+}
+
+TEST_F(RingServerTest, an_output_that_ends_behind_the_arena_is_refused)
+{
+    slot() = {1, 8, 0, airlock::lane_arena_bytes - 8, 9, 0, 0, SlotStatus::pending, 0};
+    expect_refused();
+}
+
+TEST_F(RingServerTest, an_output_offset_that_wraps_around_is_refused)
+{
+    slot() = {1, 8, 0, ~std::uint64_t{0} - 7, 16, 0, 0, SlotStatus::pending, 0};
+    expect_refused();
+}
+
+TEST_F(RingServerTest, a_head_more_than_a_lane_ahead_is_not_served_and_hurts_no_other_lane)
+{
+    ring_->lanes[0].head = airlock::slots_per_lane + 1;
+    ring_->lanes[1].slots[0] = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    ring_->lanes[1].head = 1;
+    EXPECT_EQ(server_.serve().reason, ExitReason::idle);
+    EXPECT_EQ(calls_, 1);
+    EXPECT_EQ(ring_->lanes[0].tail, 0U);
+    EXPECT_EQ(ring_->lanes[1].slots[0].status, SlotStatus::answered);
+}
+
+TEST_F(RingServerTest, a_head_that_goes_back_is_not_served)
+{
+    slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    serve_to(1);
+    serve_to(0);
+    EXPECT_EQ(calls_, 1);
+    EXPECT_EQ(ring_->lanes[0].tail, 1U);
+}
+
+TEST_F(RingServerTest, a_tail_that_the_host_rewrites_makes_nothing_run_twice)
+{
+    slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    serve_to(1);
+    ring_->lanes[0].tail = 0;
+    serve_to(1);
+    EXPECT_EQ(calls_, 1);
+}
+
+TEST_F(RingServerTest, a_slot_that_changes_after_the_copy_moves_no_output)
+{
+    slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    during_call_ = [](airlock::Ring& ring) {
+        auto& changed = ring.lanes[0].slots[0];
+        changed.output_offset = ~std::uint64_t{0};
+        changed.input_size = ~0U;
+        changed.output_capacity = ~0U;
+        std::memset(ring.arenas[0], 0x11, 8); // the input changes, too
+    };
+    serve_to(1);
+    EXPECT_EQ(slot().status, SlotStatus::answered);
+    EXPECT_EQ(ring_->arenas[0][4096], untouched);
+    EXPECT_EQ(slot().output_size, 8U);
+}
+
+TEST_F(RingServerTest, a_refusal_writes_no_output)
+{
+    answer_.refusal = airlock::Refusal::not_in_this_state;
+    slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    std::memset(ring_->arenas[0] + 4096, 0x77, 8);
+    serve_to(1);
+    EXPECT_EQ(slot().status, SlotStatus::not_in_this_state);
+    EXPECT_EQ(slot().output_size, 0U);
+    EXPECT_EQ(ring_->arenas[0][4096], 0x77);
+}
+
+TEST_F(RingServerTest, a_failure_tells_its_kind_and_nothing_else)
+{
+    answer_.result = fail(Kind::forbidden, "for people inside");
+    slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    serve_to(1);
+    EXPECT_EQ(static_cast<std::uint32_t>(slot().status), static_cast<std::uint32_t>(Kind::forbidden));
+    EXPECT_EQ(slot().output_size, 0U);
+}
+
+TEST_F(RingServerTest, a_full_lane_is_answered_and_the_counters_wrap)
+{
+    for (std::uint32_t round = 1; round <= 3; ++round) {
+        for (std::uint32_t index = 0; index < airlock::slots_per_lane; ++index) {
+            slot(index) = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+        }
+        serve_to(round * airlock::slots_per_lane);
+        EXPECT_EQ(calls_, static_cast<int>(round * airlock::slots_per_lane));
+    }
+}
+
+TEST_F(RingServerTest, the_stop_flag_ends_serving)
+{
+    ring_->stop = 1;
+    EXPECT_EQ(server_.serve().reason, ExitReason::stopped);
+}
+
+TEST_F(RingServerTest, before_it_sleeps_it_says_so_and_names_the_doorbell_it_saw)
+{
+    ring_->doorbell = 41;
+    const auto pause = server_.serve();
+    EXPECT_EQ(pause.reason, ExitReason::idle);
+    EXPECT_EQ(pause.doorbell, 41U);
+    EXPECT_EQ(ring_->chamber_asleep, 1U);
+}
+
+TEST_F(RingServerTest, a_sleeping_producer_is_woken_when_its_answer_is_there)
+{
+    slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    ring_->lanes[0].producer_asleep = 1;
+    ring_->lanes[0].head = 1;
+    EXPECT_EQ(server_.serve().reason, ExitReason::wake);
+    EXPECT_EQ(slot().status, SlotStatus::answered);
+}
+
+} // namespace
+} // namespace caisson::trusted
