@@ -136,7 +136,8 @@ std::string as_text(const std::vector<NodeStatus>& all, std::uint64_t now, bool 
         }
         text += " for " + age(status.verdict->since_ms, now) + ", checked " + age(status.verdict->checked_ms, now) +
                 " ago\n             " + platform_name(status.verdict->platform) + ", " +
-                root_meaning(status.verdict->root) + ", " + std::to_string(status.verdict->keys.size()) + " CURVE keys\n";
+                root_meaning(status.verdict->root) + ", " + std::to_string(status.verdict->keys.size()) +
+                " CURVE keys\n";
         for (const auto& reason : status.verdict->reasons) {
             text += "             " + cut(reason.path, 40) + " " + reason.what + "\n";
             if (!reason.expected.empty() || !reason.found.empty()) {

@@ -6,6 +6,8 @@ set(caisson_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # TRY and the checker-visible GNU statement expression it is built on.
   list(APPEND caisson_warnings -Wno-gnu-statement-expression-from-macro-expansion -Wno-gnu-statement-expression)
+  # In C++ gcc's -Wconversion does not contain it, and the two compilers shall judge alike.
+  list(APPEND caisson_warnings -Wno-sign-conversion)
 endif()
 
 add_library(caisson_flags INTERFACE)

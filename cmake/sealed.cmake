@@ -7,7 +7,7 @@ function(caisson_sealed name)
   target_compile_options(${name} PRIVATE ${caisson_sealed_options})
   target_link_libraries(${name} PUBLIC caisson_flags ${arg_LINK})
 
-  add_library(${name}_image OBJECT ${arg_SOURCES})
+  add_library(${name}_image OBJECT EXCLUDE_FROM_ALL ${arg_SOURCES})
   target_compile_options(${name}_image PRIVATE ${caisson_image_options})
   target_include_directories(${name}_image PUBLIC ${CMAKE_SOURCE_DIR})
 endfunction()
