@@ -29,8 +29,8 @@ PROGRAMS = TOP / "tools" / "story"
 PYTHON = "/usr/bin/python3"  # Debian's, which has python3-zmq
 NODES = ("alpha", "beta")
 MEASURED_FILES = ("/bin/ls", "/bin/cat", "/usr/bin/env", "/etc/os-release", "/etc/debian_version", "/etc/passwd",
-                  "/etc/services", "/usr/lib/os-release")
-CHANGED_FILE = "etc/services"
+                  "/etc/login.defs", "/usr/lib/os-release")
+CHANGED_FILE = "etc/login.defs"
 INTERVAL_MS = 500
 HOLD_MS = 1000
 STOP_BOUND_S = 1.0
@@ -306,7 +306,10 @@ class Story:
     def play(self, steps):
         for name, step in steps:
             started = time.monotonic()
-            evidence = step()
+            try:
+                evidence = step()
+            except OSError as error:
+                raise StepFailed(f"{name}: {error}") from error
             self.tell(name, time.monotonic() - started, evidence)
 
 
