@@ -77,12 +77,14 @@ Result<std::size_t> Chamber::export_sealed_private_key(Bytes input, MutableBytes
     return seal_key(runtime_, *key, output);
 }
 
+// [CURVE-26]
 Result<std::size_t> Chamber::forget_key(Bytes input, MutableBytes /*output*/) noexcept
 {
     Reader reader(input);
     const auto id = TRY(reader.read_le<std::uint32_t>());
     auto* key = TRY(keys_.find(id));
     sessions_.close_all_of(id);
+    shim_keys_.forget(*key);
     keys_.remove(*key);
     return std::size_t{0};
 }

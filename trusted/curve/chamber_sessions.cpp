@@ -19,7 +19,8 @@ Result<Subject> read_subject(Bytes input) noexcept
     return subject;
 }
 
-// [CURVE-2] A handshake step that fails ends the session: nobody tries twice on one set of transient keys.
+// [CURVE-2] A step that fails ends the session: nobody tries twice on one set of transient keys, nor on one session
+// key.
 template <typename T>
 Result<T> or_end(Sessions& sessions, Session& session, Result<T> result) noexcept
 {
@@ -165,7 +166,8 @@ Result<std::size_t> Chamber::process_message(Bytes input, MutableBytes output) n
         return fail(Kind::exhausted, "the buffer for the answer is too small");
     }
     TRY(check_gate(*session));
-    const auto opened = TRY(curve::process_message(*session, subject.rest, output.subspan(head_bytes)));
+    const auto opened =
+        TRY(or_end(sessions_, *session, curve::process_message(*session, subject.rest, output.subspan(head_bytes))));
     Writer writer(output);
     writer.write_le(std::uint32_t{opened.flags});
     return head_bytes + opened.text_bytes;

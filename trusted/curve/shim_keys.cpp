@@ -92,10 +92,10 @@ Result<Shared*> ShimKeys::find_shared(const Handle& handle) noexcept
 Result<ShimKeys::SecretView> ShimKeys::secret_of(const Handle& handle) noexcept
 {
     if (const auto* key = keys_.find(handle); key != nullptr) {
-        return SecretView{&key->secret, nullptr};
+        return SecretView{&key->secret, &key->public_key, key, nullptr};
     }
     if (auto* pair = find_pair(handle); pair != nullptr) {
-        return SecretView{&pair->secret, pair};
+        return SecretView{&pair->secret, &pair->public_key, nullptr, pair};
     }
     return fail(Kind::missing, "this is no handle of a key in the chamber");
 }
@@ -123,11 +123,61 @@ Status ShimKeys::take_role(Pair* pair, PairRole role) noexcept
     return pair->role == role ? Status{} : Status(not_this_step());
 }
 
+Pair* ShimKeys::find_transient(const CurveKey& public_key) noexcept
+{
+    const auto found = std::find_if(pairs_.begin(), pairs_.end(), [&public_key](const Pair& pair) {
+        return pair.used && pair.public_key == public_key;
+    });
+    return found == pairs_.end() ? nullptr : &*found;
+}
+
+// [CURVE-35] A session that a long-term key opens has its transient key here, so its gate and counters too.
+Status ShimKeys::permit_welcome(const SecretView& key, Bytes text) noexcept
+{
+    CurveKey named;
+    if (text.size() != CurveKey::size + wire::cookie_bytes) {
+        return fail(Kind::malformed, "a WELCOME has another size");
+    }
+    copy_bytes(named.bytes, text.first(CurveKey::size));
+    auto* pair = find_transient(named);
+    if (pair == nullptr) {
+        return fail(Kind::expired, "a WELCOME names a transient key that is not here, or gave way to others");
+    }
+    TRY(take_role(pair, PairRole::server_transient));
+    if (pair->initiated || std::exchange(pair->welcomed, true)) {
+        return not_this_step();
+    }
+    pair->welcomed_by = *key.public_key;
+    pair->server = key.long_term;
+    return {};
+}
+
+// [CURVE-35]
+Status ShimKeys::permit_vouch(Bytes text) noexcept
+{
+    CurveKey named;
+    if (text.size() != 2 * CurveKey::size) {
+        return fail(Kind::malformed, "a vouch has another size");
+    }
+    copy_bytes(named.bytes, text.first(CurveKey::size));
+    auto* pair = find_transient(named);
+    if (pair == nullptr) {
+        return fail(Kind::expired, "a vouch names a transient key that is not here, or gave way to others");
+    }
+    TRY(take_role(pair, PairRole::client_transient));
+    const bool same_server = same_bytes(text.subspan(CurveKey::size), pair->peer.bytes);
+    if (!pair->hello_sent || !same_server || std::exchange(pair->vouched, true)) {
+        return not_this_step();
+    }
+    return {};
+}
+
 // [CURVE-30] WELCOME and vouch with a long-term key; HELLO and INITIATE with a client's transient key, each once.
-Status ShimKeys::permit_seal(SecretView& key, std::string_view prefix) noexcept
+Status ShimKeys::permit_seal(SecretView& key, std::string_view prefix, Bytes text) noexcept
 {
     if (prefix == wire::welcome_nonce || prefix == wire::vouch_nonce) {
-        return take_role(key.pair, PairRole::long_term);
+        TRY(take_role(key.pair, PairRole::long_term));
+        return prefix == wire::welcome_nonce ? permit_welcome(key, text) : permit_vouch(text);
     }
     if (prefix == wire::hello_nonce) {
         TRY(take_role(key.pair, PairRole::client_transient));
@@ -161,7 +211,8 @@ Status ShimKeys::permit_open(SecretView& key, std::string_view prefix) noexcept
     return not_this_step();
 }
 
-// [CURVE-32] The vouch names the client's transient key and us; from here on the gate watches its sender.
+// [CURVE-32] The vouch names the client's transient key and the key that said WELCOME, not another of ours, which may
+// have another gate; from here on the gate watches its sender.
 Status ShimKeys::note_vouch(Pair& pair, const CurveKey& client, Bytes vouch) noexcept
 {
     if (vouch.size() != 2 * CurveKey::size) {
@@ -169,11 +220,7 @@ Status ShimKeys::note_vouch(Pair& pair, const CurveKey& client, Bytes vouch) noe
     }
     CurveKey server;
     copy_bytes(server.bytes, vouch.subspan(CurveKey::size));
-    pair.server = keys_.find(server);
-    const bool ours =
-        pair.server != nullptr || std::any_of(pairs_.begin(), pairs_.end(), [&server](const Pair& candidate) {
-            return candidate.used && candidate.role == PairRole::long_term && candidate.public_key == server;
-        });
+    const bool ours = pair.welcomed && server == pair.welcomed_by;
     if (!ours || !same_bytes(vouch.first(CurveKey::size), pair.client_transient.bytes)) {
         return fail(Kind::unauthentic, "the vouch speaks of another session or server");
     }
@@ -191,9 +238,12 @@ Status ShimKeys::box(const Handle& handle, const CurveKey& theirs, const Nonce& 
 {
     auto key = TRY(secret_of(handle));
     const auto step = step_of(nonce);
-    TRY(permit_seal(key, step));
+    TRY(permit_seal(key, step, text));
     const auto pair_key = TRY(shared_key(theirs, *key.secret));
     seal_box(output.data(), text, nonce, pair_key);
+    if (step == wire::hello_nonce) {
+        key.pair->peer = theirs;
+    }
     if (step == wire::initiate_nonce) {
         *key.pair = Pair{}; // [CURVE-33] c' ends with INITIATE, though libzmq never says so
     }
@@ -221,7 +271,8 @@ Result<Handle> ShimKeys::beforenm(const Handle& handle, const CurveKey& theirs) 
 {
     const auto key = TRY(secret_of(handle));
     auto* pair = key.pair;
-    const bool client = pair != nullptr && pair->role == PairRole::client_transient && pair->hello_sent;
+    const bool client =
+        pair != nullptr && pair->role == PairRole::client_transient && pair->hello_sent && !pair->shared_made;
     const bool server = pair != nullptr && pair->role == PairRole::server_transient && pair->vouched &&
                         pair->client_transient == theirs; // [CURVE-32] no session but the vouched one
     if (!client && !server) {
@@ -236,8 +287,11 @@ Result<Handle> ShimKeys::beforenm(const Handle& handle, const CurveKey& theirs) 
     runtime_.random(shared.handle.bytes);
     if (server) {
         shared.peer = pair->peer;
+        shared.server = pair->server;
         shared.gate = pair->server != nullptr ? gate_of_(gate_context_, *pair->server) : nullptr;
         *pair = Pair{}; // [CURVE-33] s' ends here
+    } else {
+        pair->shared_made = true; // [CURVE-33] a second handle would count from the start again
     }
     return shared.handle;
 }
@@ -279,6 +333,21 @@ Status ShimKeys::box_open_afternm(const Handle& handle, const Nonce& nonce, Byte
     TRY(open_box(output.data(), box, nonce, shared->key));
     shared->received = counter;
     return {};
+}
+
+// [CURVE-26] The place of a forgotten key becomes another's, with another gate or none.
+void ShimKeys::forget(const LongTermKey& key) noexcept
+{
+    for (auto& pair : pairs_) {
+        if (pair.server == &key) {
+            pair = Pair{};
+        }
+    }
+    for (auto& shared : shared_) {
+        if (shared.server == &key) {
+            shared = Shared{};
+        }
+    }
 }
 
 } // namespace caisson::trusted::curve

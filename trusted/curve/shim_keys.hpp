@@ -24,11 +24,14 @@ struct Pair {
     PairRole role = PairRole::undecided;
     std::uint64_t touched = 0;
     bool hello_sent = false;             // client_transient: HELLO is boxed once
+    bool shared_made = false;            // client_transient: one session key, so one counter
     bool initiated = false;              // server_transient: INITIATE opened once
-    bool vouched = false;                // server_transient: the vouch opened, so the peer is known
+    bool vouched = false;                // client_transient: vouched for; server_transient: the vouch opened
+    bool welcomed = false;               // server_transient: WELCOME named it
+    CurveKey welcomed_by;                // server_transient: the long-term key that boxed WELCOME
     CurveKey client_transient;           // server_transient: whose INITIATE it was
-    CurveKey peer;                       // server_transient: the client's long-term key, once vouched
-    const LongTermKey* server = nullptr; // server_transient: whom the vouch names, when it is a key of the table
+    CurveKey peer;                       // the server HELLO went to; the client's long-term key, once vouched
+    const LongTermKey* server = nullptr; // server_transient: welcomed_by, when it is a key of the table
 };
 
 struct Shared {
@@ -37,6 +40,7 @@ struct Shared {
     SharedKey key;
     bool is_server = false;
     Gate* gate = nullptr;
+    const LongTermKey* server = nullptr; // as Pair's
     CurveKey peer;
     std::uint64_t touched = 0;
     std::uint64_t sent = 0;
@@ -65,17 +69,24 @@ class ShimKeys {
                                      MutableBytes output) noexcept;
     [[nodiscard]] Status box_open_afternm(const Handle& handle, const Nonce& nonce, Bytes box,
                                           MutableBytes output) noexcept;
+    // Ends what stands on a key of the table that is about to go.
+    void forget(const LongTermKey& key) noexcept;
 
   private:
     struct SecretView {
         const CurveSecretKey* secret = nullptr;
-        Pair* pair = nullptr; // null: a key of the table
+        const CurveKey* public_key = nullptr;
+        const LongTermKey* long_term = nullptr; // a key of the table, or
+        Pair* pair = nullptr;                   // a pair
     };
     [[nodiscard]] Result<SecretView> secret_of(const Handle& handle) noexcept;
     [[nodiscard]] Pair* find_pair(const Handle& handle) noexcept;
     [[nodiscard]] Result<Shared*> find_shared(const Handle& handle) noexcept;
     [[nodiscard]] Status take_role(Pair* pair, PairRole role) noexcept;
-    [[nodiscard]] Status permit_seal(SecretView& key, std::string_view prefix) noexcept;
+    [[nodiscard]] Pair* find_transient(const CurveKey& public_key) noexcept;
+    [[nodiscard]] Status permit_welcome(const SecretView& key, Bytes text) noexcept;
+    [[nodiscard]] Status permit_vouch(Bytes text) noexcept;
+    [[nodiscard]] Status permit_seal(SecretView& key, std::string_view prefix, Bytes text) noexcept;
     [[nodiscard]] Status permit_open(SecretView& key, std::string_view prefix) noexcept;
     [[nodiscard]] Status note_vouch(Pair& pair, const CurveKey& client, Bytes vouch) noexcept;
 
