@@ -13,6 +13,10 @@ using Buffer = std::vector<std::uint8_t>;
 
 class CurveRuntime final : public Runtime {
   public:
+    explicit CurveRuntime(std::uint8_t machine = 7)
+        : seal_key_{machine}
+    {
+    }
     void random(MutableBytes bytes) noexcept override { randombytes_buf(bytes.data(), bytes.size()); }
     std::uint64_t ticks() noexcept override { return now; }
     Result<std::size_t> seal(SealPolicy, Bytes context, Bytes secret, MutableBytes output) noexcept override
@@ -53,7 +57,7 @@ class CurveRuntime final : public Runtime {
   private:
     static constexpr std::size_t nonce_size = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
     static constexpr std::size_t overhead = nonce_size + crypto_aead_xchacha20poly1305_ietf_ABYTES;
-    ByteArray<32> seal_key_{7};
+    ByteArray<32> seal_key_;
 };
 
 // An answer as a test reads it: bytes, or why not.

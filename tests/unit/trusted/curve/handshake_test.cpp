@@ -1,7 +1,10 @@
+#include "protocol/zmtp.hpp"
 #include "tests/unit/trusted/curve/curve_world.hpp"
 
 namespace caisson::trusted::curve::test {
 namespace {
+
+namespace wire = protocol::curve;
 
 struct Handshake : ::testing::Test, World {
     Key server = new_key(false);
@@ -9,14 +12,14 @@ struct Handshake : ::testing::Test, World {
     ByteArray<4> client_session{};
     ByteArray<4> server_session{};
 
-    Buffer open_to_initiate()
+    Buffer open_to_initiate(const Buffer& metadata = {})
     {
         const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
         copy_bytes(client_session, opened.bytes);
         const auto hello = ask(Request::produce_hello, join(client_session));
         const auto welcome = ask(Request::process_hello, join(server.id, hello.bytes));
         EXPECT_TRUE(ask(Request::process_welcome, join(client_session, welcome.bytes)).ok());
-        return ask(Request::produce_initiate, join(client_session)).bytes;
+        return ask(Request::produce_initiate, join(client_session, metadata)).bytes;
     }
     void complete()
     {
@@ -80,15 +83,163 @@ TEST_F(Handshake, a_message_is_opened_once_and_never_after_a_later_one) // [CURV
     EXPECT_FALSE(ask(Request::process_message, join(server_session, second)).ok());
     EXPECT_FALSE(ask(Request::process_message, join(server_session, first)).ok());
 }
-TEST_F(Handshake, no_changed_message_is_opened) // [CURVE-15]
+TEST_F(Handshake, no_changed_or_shortened_message_is_opened_and_the_session_ends) // [CURVE-15] [CURVE-2]
+{
+    for (std::size_t octet = 0; octet < 37; ++octet) {
+        complete();
+        auto changed = message("text");
+        ASSERT_EQ(changed.size(), 37U);
+        changed[octet] = static_cast<std::uint8_t>(changed[octet] ^ (1U << (octet % 8)));
+        EXPECT_FALSE(ask(Request::process_message, join(server_session, changed)).ok()) << octet;
+        EXPECT_TRUE(ask(Request::process_message, join(server_session, message("text"))).is(Kind::missing));
+        complete();
+        const auto whole = message("text");
+        EXPECT_FALSE(ask(Request::process_message, join(server_session, Bytes(whole).first(octet))).ok()) << octet;
+    }
+}
+TEST_F(Handshake, unknown_flags_are_refused) // [CURVE-15]
 {
     complete();
-    const auto body = message("text");
-    for (std::size_t bit = 0; bit < body.size() * 8; ++bit) {
-        auto changed = body;
-        changed[bit / 8] = static_cast<std::uint8_t>(changed[bit / 8] ^ (1U << (bit % 8)));
-        EXPECT_FALSE(ask(Request::process_message, join(server_session, changed)).ok()) << bit;
+    EXPECT_TRUE(ask(Request::produce_message, join(client_session, u32(4))).is(Kind::malformed));
+    EXPECT_TRUE(ask(Request::produce_message, join(client_session, u32(257))).is(Kind::malformed));
+}
+TEST_F(Handshake, a_message_above_the_limit_is_refused) // [CURVE-15]
+{
+    complete();
+    const auto produce = [this](std::size_t size) {
+        return ask(Request::produce_message, join(client_session, u32(0), Buffer(size)));
+    };
+    EXPECT_TRUE(produce(airlock::message_bytes_max).ok());
+    EXPECT_TRUE(produce(airlock::message_bytes_max + 1).is(Kind::malformed));
+}
+TEST_F(Handshake, messages_of_one_side_do_not_open_on_it) // [CURVE-15]
+{
+    complete();
+    EXPECT_TRUE(ask(Request::process_message, join(client_session, message("x"))).is(Kind::unauthentic));
+}
+TEST_F(Handshake, messages_count_on_from_the_handshake) // [CURVE-13]
+{
+    complete();
+    const auto counter_at = [](const Buffer& body) { return body[body.size() - 1 - 17]; };
+    EXPECT_EQ(counter_at(message("")), 3);                                                       // HELLO 1, INITIATE 2
+    EXPECT_EQ(counter_at(ask(Request::produce_message, join(server_session, u32(0))).bytes), 2); // READY 1
+}
+TEST_F(Handshake, a_welcome_that_fails_ends_the_session) // [CURVE-2]
+{
+    const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
+    const auto hello = ask(Request::produce_hello, opened.bytes);
+    const auto welcome = ask(Request::process_hello, join(server.id, hello.bytes)).bytes;
+    auto changed = welcome;
+    changed[100] = static_cast<std::uint8_t>(changed[100] ^ 1U);
+    EXPECT_TRUE(ask(Request::process_welcome, join(opened.bytes, changed)).is(Kind::unauthentic));
+    EXPECT_TRUE(ask(Request::process_welcome, join(opened.bytes, welcome)).is(Kind::missing));
+}
+TEST_F(Handshake, a_ready_that_fails_ends_the_session) // [CURVE-2]
+{
+    const auto accepted = ask(Request::process_initiate, join(server.id, open_to_initiate()));
+    copy_bytes(server_session, Bytes(accepted.bytes).first(4));
+    const auto ready = ask(Request::produce_ready, join(server_session)).bytes;
+    auto changed = ready;
+    changed.back() = static_cast<std::uint8_t>(changed.back() ^ 1U);
+    EXPECT_TRUE(ask(Request::process_ready, join(client_session, changed)).is(Kind::unauthentic));
+    EXPECT_TRUE(ask(Request::process_ready, join(client_session, ready)).is(Kind::missing));
+}
+TEST_F(Handshake, hello_is_the_rfcs) // [CURVE-5]
+{
+    ByteArray<32> public_key, secret, transient;
+    crypto_box_keypair(public_key.data(), secret.data());
+    const auto opened = ask(Request::open_client, join(client.id, public_key));
+    const auto hello = ask(Request::produce_hello, opened.bytes).bytes;
+    ASSERT_EQ(hello.size(), wire::hello_bytes);
+    const auto padding = ByteArray<wire::hello_padding_bytes>{};
+    EXPECT_EQ(Buffer(hello.begin(), hello.begin() + 80), join(bytes_of(wire::HELLO), ByteArray<2>{1, 0}, padding));
+    copy_bytes(transient, Bytes(hello).subspan(80, 32));
+    EXPECT_EQ(Buffer(hello.begin() + 112, hello.begin() + 120), Buffer({0, 0, 0, 0, 0, 0, 0, 1}));
+    Buffer zeros(64, 9);
+    const auto nonce = wire::short_nonce(wire::hello_nonce, 1);
+    EXPECT_EQ(crypto_box_open_easy(zeros.data(), hello.data() + 120, 80, nonce.data(), transient.data(), secret.data()),
+              0);
+    EXPECT_EQ(zeros, Buffer(64));
+}
+TEST_F(Handshake, a_welcome_is_new_each_time_and_smaller_than_the_hello) // [CURVE-7]
+{
+    const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
+    const auto hello = ask(Request::produce_hello, opened.bytes).bytes;
+    const auto first = ask(Request::process_hello, join(server.id, hello)).bytes;
+    const auto second = ask(Request::process_hello, join(server.id, hello)).bytes;
+    EXPECT_LT(first.size(), hello.size());
+    EXPECT_NE(first, second);
+}
+TEST_F(Handshake, a_client_takes_one_welcome) // [CURVE-1]
+{
+    const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
+    const auto hello = ask(Request::produce_hello, opened.bytes).bytes;
+    const auto first = ask(Request::process_hello, join(server.id, hello)).bytes;
+    const auto second = ask(Request::process_hello, join(server.id, hello)).bytes;
+    ASSERT_TRUE(ask(Request::process_welcome, join(opened.bytes, first)).ok());
+    EXPECT_EQ(ask(Request::process_welcome, join(opened.bytes, second)).refusal, airlock::Refusal::not_in_this_state);
+}
+TEST_F(Handshake, the_client_key_and_the_metadata_arrive) // [CURVE-11]
+{
+    Buffer metadata(256);
+    Writer writer(metadata);
+    protocol::zmtp::write_property(writer, "Socket-Type", bytes_of("DEALER"));
+    metadata.resize(*writer.finish());
+    const auto accepted = ask(Request::process_initiate, join(server.id, open_to_initiate(metadata)));
+    ASSERT_TRUE(accepted.ok());
+    EXPECT_EQ(Buffer(accepted.bytes.begin() + 4, accepted.bytes.begin() + 36), join(client.public_key.bytes));
+    EXPECT_EQ(Buffer(accepted.bytes.begin() + 40, accepted.bytes.end()), metadata);
+}
+TEST_F(Handshake, an_initiate_is_made_once) // [CURVE-14]
+{
+    open_to_initiate();
+    for (const auto request : {Request::produce_initiate, Request::produce_hello}) {
+        EXPECT_EQ(ask(request, join(client_session)).refusal, airlock::Refusal::not_in_this_state);
     }
+}
+TEST_F(Handshake, malformed_metadata_is_neither_sent_nor_taken) // [CURVE-16]
+{
+    const std::vector<Buffer> wrong{{0, 0, 0, 0, 0},
+                                    {1, ' ', 0, 0, 0, 0},
+                                    {1, 'a', 0, 0, 0, 1},
+                                    {1, 'a', 0, 0, 0},
+                                    {2, 'a'},
+                                    {1, 'a', 0xff, 0xff, 0xff, 0xff},
+                                    {1, 'a', 0, 0, 0, 0, 7}};
+    for (const auto& metadata : wrong) {
+        EXPECT_FALSE(check_metadata(metadata)) << ::testing::PrintToString(metadata);
+        EXPECT_TRUE(open_to_initiate(metadata).empty());
+    }
+    EXPECT_FALSE(check_metadata(Buffer(airlock::curve::metadata_bytes_max + 1)));
+    EXPECT_TRUE(check_metadata(Buffer{1, 'a', 0, 0, 0, 0}));
+    EXPECT_TRUE(check_metadata({}));
+}
+TEST_F(Handshake, an_error_ends_the_session_and_its_reason_is_made_printable) // [CURVE-17]
+{
+    const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
+    static_cast<void>(ask(Request::produce_hello, opened.bytes));
+    const auto said = ask(Request::process_error, join(opened.bytes, bytes_of(wire::ERROR),
+                                                       bytes_of("\x05"
+                                                                "4\n\x1b"
+                                                                "\xff"
+                                                                "0")));
+    EXPECT_EQ(said.bytes, join(bytes_of("4???0")));
+    EXPECT_TRUE(ask(Request::close_session, opened.bytes).is(Kind::missing));
+}
+TEST_F(Handshake, an_error_means_nothing_in_an_open_session) // [CURVE-17]
+{
+    complete();
+    const auto said = ask(Request::process_error, join(client_session, bytes_of(wire::ERROR),
+                                                       bytes_of("\x03"
+                                                                "400")));
+    EXPECT_EQ(said.refusal, airlock::Refusal::not_in_this_state);
+    EXPECT_FALSE(message("x").empty());
+}
+TEST_F(Handshake, a_request_of_another_number_or_size_is_refused_at_the_door) // [CURVE-1]
+{
+    EXPECT_EQ(ask(static_cast<Request>(99), {}).refusal, airlock::Refusal::no_such_request);
+    EXPECT_EQ(ask(Request::create_key_pair, Buffer(35)).refusal, airlock::Refusal::bad_size);
+    EXPECT_EQ(ask(Request::create_key_pair, Buffer(37)).refusal, airlock::Refusal::bad_size);
 }
 TEST_F(Handshake, steps_out_of_order_are_refused_at_the_door) // [CURVE-1]
 {
@@ -97,7 +248,7 @@ TEST_F(Handshake, steps_out_of_order_are_refused_at_the_door) // [CURVE-1]
     EXPECT_NE(ask(Request::produce_initiate, opened.bytes).refusal, airlock::Refusal::none);
     EXPECT_NE(ask(Request::produce_ready, opened.bytes).refusal, airlock::Refusal::none);
 }
-TEST_F(Handshake, forgetting_a_key_ends_its_sessions)
+TEST_F(Handshake, forgetting_a_key_ends_its_sessions) // [CURVE-26]
 {
     complete();
     ASSERT_TRUE(ask(Request::forget_key, join(server.id)).ok());
