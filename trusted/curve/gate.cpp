@@ -100,32 +100,37 @@ Status Gate::accept_token(Bytes document, std::uint64_t now_ticks) noexcept
     return clock_.accept(token, now_ticks);
 }
 
-Result<Gate::Node*> Gate::place_for(const protocol::WitnessKey& node, std::uint64_t now_ticks) noexcept
+Gate::Node* Gate::find(const protocol::WitnessKey& node) noexcept
 {
-    Node* free_place = nullptr;
-    for (auto& candidate : nodes_) {
-        if (candidate.used && candidate.node == node) {
-            return &candidate;
-        }
-        const bool over = clock_.known() && candidate.expires_ms < clock_.now_ms(now_ticks);
-        if (free_place == nullptr && (!candidate.used || over)) {
-            free_place = &candidate;
-        }
-    }
-    if (free_place == nullptr) {
-        return fail(Kind::exhausted, "the gate knows as many nodes as it can");
-    }
-    *free_place = Node{};
-    return free_place;
+    const auto found = std::find_if(nodes_.begin(), nodes_.end(), [&node](const Node& candidate) {
+        return candidate.used && candidate.node == node;
+    });
+    return found == nodes_.end() ? nullptr : &*found;
 }
 
-// [CURVE-24]
+Result<Gate::Node*> Gate::place_for_new(std::uint64_t now_ticks) noexcept
+{
+    for (auto& candidate : nodes_) {
+        const bool over = clock_.known() && candidate.expires_ms < clock_.now_ms(now_ticks);
+        if (!candidate.used || over) {
+            forgotten_issued_ms_ = std::max(forgotten_issued_ms_, candidate.issued_ms);
+            candidate = Node{};
+            return &candidate;
+        }
+    }
+    return fail(Kind::exhausted, "the gate knows as many nodes as it can");
+}
+
+// [CURVE-24] Also where the newest result gave way: it may have been a bad one that expired before an older good one.
 Status Gate::accept_result(Bytes document, std::uint64_t now_ticks) noexcept
 {
     const auto result = TRY(protocol::verify_attestation_result(document, verifier_));
-    auto* place = TRY(place_for(result.node, now_ticks));
-    if (place->used && result.issued_ms < place->issued_ms) {
+    auto* place = find(result.node);
+    if (result.issued_ms < (place != nullptr ? place->issued_ms : forgotten_issued_ms_)) {
         return fail(Kind::conflict, "an older Attestation Result than the one that is known");
+    }
+    if (place == nullptr) {
+        place = TRY(place_for_new(now_ticks));
     }
     place->used = true;
     place->node = result.node;

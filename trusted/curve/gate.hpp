@@ -60,7 +60,7 @@ class Gate {
 
     // Fails: unauthentic, malformed, and as Clock::accept.
     [[nodiscard]] Status accept_token(Bytes document, std::uint64_t now_ticks) noexcept;
-    // The newest result of each node stays. Fails: unauthentic, malformed, conflict (older than what is known),
+    // The newest result of each node stays. Fails: unauthentic, malformed, conflict (older than what is known or was),
     // exhausted.
     [[nodiscard]] Status accept_result(Bytes document, std::uint64_t now_ticks) noexcept;
 
@@ -90,11 +90,13 @@ class Gate {
     };
 
     [[nodiscard]] bool owns(const Node& node, const CurveKey& peer) const noexcept;
-    [[nodiscard]] Result<Node*> place_for(const protocol::WitnessKey& node, std::uint64_t now_ticks) noexcept;
+    [[nodiscard]] Node* find(const protocol::WitnessKey& node) noexcept;
+    [[nodiscard]] Result<Node*> place_for_new(std::uint64_t now_ticks) noexcept;
 
     protocol::VerifyingKey verifier_;
     Clock clock_;
     std::array<Node, nodes_max> nodes_;
+    std::uint64_t forgotten_issued_ms_ = 0; // the newest result that gave way to another's
 };
 
 } // namespace caisson::trusted::curve

@@ -237,6 +237,20 @@ TEST_F(GateWorld, a_full_gate_lets_only_expired_results_give_way) // [CURVE-24]
     EXPECT_TRUE(accept(result(9'000, 60'000, protocol::TrustTier::affirming, 200)));
 }
 
+TEST_F(GateWorld, a_bad_result_that_gave_way_does_not_bring_an_older_good_one_back) // [CURVE-24]
+{
+    trust();
+    const auto good = result(9'000, 60'000, protocol::TrustTier::affirming);
+    ASSERT_TRUE(accept(result(9'500, 10'500, protocol::TrustTier::contraindicated)));
+    runtime.now += second_ticks;
+    ASSERT_TRUE(tell_time(11'000));
+    auto other = claim(10'900, 60'000, protocol::TrustTier::affirming, 4);
+    other.keys[0].key.bytes.fill(8);
+    ASSERT_TRUE(accept(signed_by(verifier, other)));
+    EXPECT_EQ(accept(good).error().kind, Kind::conflict);
+    EXPECT_FALSE(admits());
+}
+
 struct GatedSession : ::testing::Test, World {
     Key server = new_key(true);
     Key client = new_key(false);
