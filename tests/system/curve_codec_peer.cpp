@@ -186,6 +186,14 @@ class Connection {
         return {};
     }
 
+    // libzmq drops what it has not handed on yet when the connection ends, so the peer ends it.
+    void wait_for_the_end()
+    {
+        while (wait()) {
+            stream_.consume(stream_.input().size());
+        }
+    }
+
     // The chamber refuses the attacked MESSAGE, and then a good one too.
     Status attack(const std::string& how)
     {
@@ -395,6 +403,9 @@ void follow(Codec& codec, Stream stream, bool is_server, const protocol::CurveKe
         std::printf("failed at %s: %s, %s\n", connection.step(), kind_name(status.error().kind), status.error().what);
     }
     std::fflush(stdout);
+    if (status) {
+        connection.wait_for_the_end();
+    }
 }
 
 Endpoint local_port(const std::string& port)
