@@ -5,8 +5,8 @@
 #include "core/check.hpp"
 #include "host/enclave/loader/emulator.hpp"
 #include "host/enclave/loader/lockdown.hpp"
+#include "host/enclave/ring_bell.hpp"
 
-#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -30,11 +30,6 @@ namespace {
 {
     ::syscall(SYS_exit_group, status);
     __builtin_trap();
-}
-
-long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
-{
-    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, nullptr, nullptr, 0);
 }
 
 [[noreturn]] void refuse(Report& report, const Error& error) noexcept
@@ -134,15 +129,6 @@ airlock::Ring* map_ring() noexcept
     return static_cast<airlock::Ring*>(memory);
 }
 
-void wake_producers(airlock::Ring& ring) noexcept
-{
-    for (auto& lane : ring.lanes) {
-        if (lane.producer_asleep.load(std::memory_order_seq_cst) != 0) {
-            futex(lane.tail, FUTEX_WAKE, 1);
-        }
-    }
-}
-
 // Enters the chamber for as long as it wants to be entered.
 [[noreturn]] void serve(Emulator& emulator, airlock::Ring& ring, airlock::EntryFacts& facts) noexcept
 {
@@ -160,8 +146,7 @@ void wake_producers(airlock::Ring& ring) noexcept
             end(0);
         }
         if (reason == airlock::ExitReason::idle) {
-            futex(ring.doorbell, FUTEX_WAIT, static_cast<std::uint32_t>(exit.rsi));
-            ring.chamber_asleep.store(0, std::memory_order_relaxed);
+            wait_for_doorbell(ring, static_cast<std::uint32_t>(exit.rsi));
         }
     }
 }

@@ -1,0 +1,33 @@
+// How who keeps a chamber sleeps for it and wakes for it: a chamber itself makes no system calls.
+#pragma once
+
+#include "airlock/ring.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace caisson::host::enclave {
+
+inline long ring_futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
+{
+    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, nullptr, nullptr, 0);
+}
+
+inline void wake_producers(airlock::Ring& ring) noexcept
+{
+    for (auto& lane : ring.lanes) {
+        if (lane.producer_asleep.load(std::memory_order_seq_cst) != 0) {
+            ring_futex(lane.tail, FUTEX_WAKE, 1);
+        }
+    }
+}
+
+// Until a producer changed the doorbell from `value`; then the chamber is awake.
+inline void wait_for_doorbell(airlock::Ring& ring, std::uint32_t value) noexcept
+{
+    ring_futex(ring.doorbell, FUTEX_WAIT, value);
+    ring.chamber_asleep.store(0, std::memory_order_relaxed);
+}
+
+} // namespace caisson::host::enclave
