@@ -1,138 +1,28 @@
-// A chamber for tests of loaders and rings: no job of its own, one request for each thing the runtime can do.
-#include "tests/null_chamber/requests.hpp"
+// The one chamber of the image null.sgxs.
+#include "airlock/limits.hpp"
+#include "tests/null_chamber/chamber.hpp"
 #include "trusted/runtime/chamber.hpp"
 
-#include "airlock/limits.hpp"
-#include "core/check.hpp"
-
-#include <algorithm>
 #include <new>
 
 namespace caisson::trusted {
 namespace {
 
-using tests::null_chamber::Request;
+alignas(tests::null_chamber::Chamber) ByteArray<sizeof(tests::null_chamber::Chamber)> storage;
+alignas(64) ByteArray<airlock::payload_bytes_max> input;
+alignas(64) ByteArray<airlock::payload_bytes_max> output;
 
-struct Chamber {
-    Runtime& runtime;
-};
-
-Result<std::size_t> echo(Chamber& /*chamber*/, Bytes input, MutableBytes output) noexcept
+airlock::Answer answer(void* self, std::uint32_t request, Bytes request_input, MutableBytes request_output) noexcept
 {
-    if (output.size() < input.size()) {
-        return fail(Kind::exhausted, "echo");
-    }
-    copy_bytes(output, input);
-    return input.size();
+    return static_cast<tests::null_chamber::Chamber*>(self)->answer(request, request_input, request_output);
 }
-
-Result<std::size_t> seal(Chamber& chamber, Bytes input, MutableBytes output) noexcept
-{
-    return chamber.runtime.seal(SealPolicy::mrsigner, bytes_of("null v1"), input, output);
-}
-
-Result<std::size_t> unseal(Chamber& chamber, Bytes input, MutableBytes output) noexcept
-{
-    return chamber.runtime.unseal(bytes_of("null v1"), input, output);
-}
-
-Result<std::size_t> random(Chamber& chamber, Bytes /*input*/, MutableBytes output) noexcept
-{
-    const auto bytes = output.first(std::min<std::size_t>(output.size(), 32));
-    chamber.runtime.random(bytes);
-    return bytes.size();
-}
-
-Result<std::size_t> report(Chamber& chamber, Bytes input, MutableBytes output) noexcept
-{
-    protocol::sgx::TargetInfo target;
-    std::memcpy(&target, input.data(), sizeof target);
-    const auto made = chamber.runtime.report(target, {});
-    std::memcpy(output.data(), &made, sizeof made);
-    return sizeof made;
-}
-
-Result<std::size_t> verify(Chamber& chamber, Bytes input, MutableBytes /*output*/) noexcept
-{
-    protocol::sgx::Report made;
-    std::memcpy(&made, input.data(), sizeof made);
-    TRY(chamber.runtime.verify_report(made));
-    return std::size_t{0};
-}
-
-Result<std::size_t> target(Chamber& chamber, Bytes /*input*/, MutableBytes output) noexcept
-{
-    const auto own = chamber.runtime.own_target();
-    std::memcpy(output.data(), &own, sizeof own);
-    return sizeof own;
-}
-
-// Keeps the input in its memory, for those who then look for it from outside.
-Result<std::size_t> keep(Chamber& /*chamber*/, Bytes input, MutableBytes /*output*/) noexcept
-{
-    static ByteArray<64> kept;
-    copy_bytes(kept, input);
-    __asm__ volatile("" : : "r"(kept.data()) : "memory");
-    return std::size_t{0};
-}
-
-Result<std::size_t> fail_check(Chamber& /*chamber*/, Bytes /*input*/, MutableBytes /*output*/) noexcept
-{
-    CHECK(false);
-}
-
-Result<std::size_t> fault(Chamber& /*chamber*/, Bytes /*input*/, MutableBytes /*output*/) noexcept
-{
-    __builtin_trap();
-}
-
-Result<std::size_t> hang(Chamber& /*chamber*/, Bytes /*input*/, MutableBytes /*output*/) noexcept
-{
-    while (true) {
-        __asm__ volatile("pause");
-    }
-}
-
-// getpid, spelled so that the disassembly check (which an honest image must pass) does not see it: what an attacker
-// who runs code inside would do.
-Result<std::size_t> system_call(Chamber& /*chamber*/, Bytes /*input*/, MutableBytes /*output*/) noexcept
-{
-    std::uint64_t result = 39;
-    __asm__ volatile(".byte 0xeb, 0x01, 0xb8, 0x0f, 0x05, 0x90, 0x90" : "+a"(result) : : "rcx", "r11", "memory");
-    return static_cast<std::size_t>(result != 0 ? 0 : 1);
-}
-
-constexpr std::size_t any = airlock::payload_bytes_max;
-constexpr airlock::Row<Chamber> table[] = {
-    {static_cast<std::uint32_t>(Request::echo), "Echo", 0, any, 0, nullptr, echo},
-    {static_cast<std::uint32_t>(Request::seal), "Seal", 0, 256, 0, nullptr, seal},
-    {static_cast<std::uint32_t>(Request::unseal), "Unseal", 0, 512, 0, nullptr, unseal},
-    {static_cast<std::uint32_t>(Request::random), "Random", 0, 0, 0, nullptr, random},
-    {static_cast<std::uint32_t>(Request::report), "Report", 512, 512, 0, nullptr, report},
-    {static_cast<std::uint32_t>(Request::verify), "Verify", 432, 432, 0, nullptr, verify},
-    {static_cast<std::uint32_t>(Request::target), "Target", 0, 0, 0, nullptr, target},
-    {static_cast<std::uint32_t>(Request::keep), "Keep", 0, 64, 0, nullptr, keep},
-    {static_cast<std::uint32_t>(Request::fail_check), "FailCheck", 0, 0, 0, nullptr, fail_check},
-    {static_cast<std::uint32_t>(Request::fault), "Fault", 0, 0, 0, nullptr, fault},
-    {static_cast<std::uint32_t>(Request::hang), "Hang", 0, 0, 0, nullptr, hang},
-    {static_cast<std::uint32_t>(Request::system_call), "SystemCall", 0, 0, 0, nullptr, system_call},
-};
-
-airlock::Answer answer(void* self, std::uint32_t request, Bytes input, MutableBytes output) noexcept
-{
-    return airlock::dispatch<Chamber>(table, *static_cast<Chamber*>(self), request, input, output);
-}
-
-alignas(Chamber) std::uint8_t chamber_memory[sizeof(Chamber)];
-alignas(64) std::uint8_t input_buffer[airlock::payload_bytes_max];
-alignas(64) std::uint8_t output_buffer[airlock::payload_bytes_max];
 
 } // namespace
 
 ChamberEntry start_chamber(Runtime& runtime, std::uint32_t /*features*/) noexcept
 {
-    auto* chamber = new (chamber_memory) Chamber{runtime};
-    return {answer, chamber, input_buffer, output_buffer};
+    auto* const chamber = new (storage.data()) tests::null_chamber::Chamber(runtime);
+    return {answer, chamber, input, output};
 }
 
 } // namespace caisson::trusted

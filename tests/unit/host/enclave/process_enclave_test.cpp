@@ -1,4 +1,5 @@
-// The platform `process` with the null chamber: real images, a real locked-down child.
+// The platform `process` with the null chamber: real images, a real locked-down child. What every platform does is in
+// platform_conformance_test.cpp.
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/root.hpp"
@@ -100,92 +101,6 @@ TEST_F(ProcessEnclaveTest, answers_and_says_what_it_is)
         std::printf("  %-60s %s\n", protection.name.c_str(), protection.active ? "yes" : protection.reason.c_str());
     }
     EXPECT_GE(enclave->facts().protections.size(), 15U);
-}
-
-TEST_F(ProcessEnclaveTest, a_batch_is_answered_in_order)
-{
-    const auto enclave = opened();
-    ASSERT_TRUE(enclave);
-    std::vector<std::uint32_t> values(300);
-    std::vector<std::uint32_t> answers(values.size());
-    std::vector<Enclave::Call> calls;
-    for (std::size_t index = 0; index < values.size(); ++index) {
-        values[index] = static_cast<std::uint32_t>(index);
-        calls.push_back({number(Request::echo),
-                         {reinterpret_cast<std::uint8_t*>(&values[index]), 4},
-                         {reinterpret_cast<std::uint8_t*>(&answers[index]), 4},
-                         std::size_t{0}});
-    }
-    enclave->call_many(calls);
-    EXPECT_EQ(answers, values);
-}
-
-TEST_F(ProcessEnclaveTest, several_threads_share_it)
-{
-    const auto enclave = opened();
-    ASSERT_TRUE(enclave);
-    std::vector<std::thread> threads;
-    for (std::uint8_t who = 0; who < 4; ++who) {
-        threads.emplace_back([&enclave, who] {
-            for (int round = 0; round < 500; ++round) {
-                const Buffer message(100 + who, who);
-                EXPECT_EQ(answer_of(*enclave, Request::echo, message), message);
-            }
-        });
-    }
-    for (auto& thread : threads) {
-        thread.join();
-    }
-}
-
-TEST_F(ProcessEnclaveTest, the_largest_payload_passes_and_one_byte_more_is_refused)
-{
-    const auto enclave = opened();
-    ASSERT_TRUE(enclave);
-    const Buffer largest(airlock::payload_bytes_max, 7);
-    EXPECT_EQ(answer_of(*enclave, Request::echo, largest, largest.size()), largest);
-    const Buffer above(largest.size() + 1);
-    EXPECT_EQ(enclave->call(number(Request::echo), above, {}).error().kind, Kind::exhausted);
-}
-
-TEST_F(ProcessEnclaveTest, an_unknown_request_is_forbidden)
-{
-    const auto enclave = opened();
-    ASSERT_TRUE(enclave);
-    EXPECT_EQ(enclave->call(12345, {}, {}).error().kind, Kind::forbidden);
-}
-
-TEST_F(ProcessEnclaveTest, what_it_sealed_opens_after_a_restart_and_nowhere_else)
-{
-    Buffer sealed;
-    {
-        const auto first = opened();
-        ASSERT_TRUE(first);
-        sealed = answer_of(*first, Request::seal, bytes_of("secret"));
-    }
-    const auto again = opened();
-    ASSERT_TRUE(again);
-    EXPECT_EQ(text_of(answer_of(*again, Request::unseal, sealed)), "secret");
-    const auto elsewhere = opened("other.key");
-    ASSERT_TRUE(elsewhere);
-    Buffer output(256);
-    EXPECT_EQ(elsewhere->call(number(Request::unseal), sealed, output).error().kind, Kind::unauthentic);
-}
-
-TEST_F(ProcessEnclaveTest, reports_verify_on_this_machine_for_their_target_only)
-{
-    const auto first = opened();
-    const auto second = opened();
-    const auto elsewhere = opened("other.key");
-    ASSERT_TRUE(first && second && elsewhere);
-    const auto target = answer_of(*second, Request::target, {});
-    auto report = answer_of(*first, Request::report, target);
-    EXPECT_TRUE(second->call(number(Request::verify), report, {}));
-    EXPECT_EQ(elsewhere->call(number(Request::verify), report, {}).error().kind, Kind::unauthentic);
-    const auto for_nobody = answer_of(*first, Request::report, Buffer(512));
-    EXPECT_EQ(second->call(number(Request::verify), for_nobody, {}).error().kind, Kind::unauthentic);
-    report[0] = static_cast<std::uint8_t>(report[0] ^ 1U);
-    EXPECT_EQ(second->call(number(Request::verify), report, {}).error().kind, Kind::unauthentic);
 }
 
 TEST_F(ProcessEnclaveTest, random_bytes_differ_between_calls_and_starts)

@@ -1,0 +1,144 @@
+#include "host/enclave/inproc_enclave.hpp"
+
+#include "host/enclave/cpu_features.hpp"
+#include "host/enclave/emulated_leaves.hpp"
+#include "host/enclave/ring_bell.hpp"
+#include "host/enclave/ring_client.hpp"
+#include "host/enclave/root.hpp"
+#include "host/enclave/shared_memory.hpp"
+
+#include <atomic>
+#include <system_error>
+#include <thread>
+
+namespace caisson::host::enclave {
+namespace {
+
+EnclaveIdentity identity_of(const InprocOptions& options, const Root& root)
+{
+    EnclaveIdentity identity;
+    identity.attributes = {protocol::sgx::ATTRIBUTES_INIT | protocol::sgx::ATTRIBUTES_MODE64BIT,
+                           protocol::sgx::XFRM_LEGACY};
+    identity.mrenclave = options.mrenclave;
+    identity.mrsigner = options.mrsigner;
+    identity.isv_prod_id = options.product;
+    identity.isv_svn = options.svn;
+    identity.cpusvn = emulated_cpusvn(protocol::sgx::Platform::inproc, root.kind());
+    return identity;
+}
+
+EnclaveFacts facts_of(const InprocOptions& options, const Root& root)
+{
+    EnclaveFacts facts;
+    facts.platform = protocol::sgx::Platform::inproc;
+    facts.root = root.kind();
+    facts.mrenclave = options.mrenclave;
+    facts.mrsigner = options.mrsigner;
+    facts.product = options.product;
+    facts.svn = options.svn;
+    return facts;
+}
+
+class InprocEnclave final : public Enclave {
+  public:
+    InprocEnclave(RingMemory memory, std::unique_ptr<InprocChamber> chamber, const InprocOptions& options,
+                  const Root& root)
+        : memory_(std::move(memory))
+        , chamber_(std::move(chamber))
+        , facts_(facts_of(options, root))
+        , identity_(identity_of(options, root))
+        , keys_(root.keys_for(facts_.platform, facts_.mrenclave, facts_.mrsigner, facts_.product))
+        , client_(memory_.ring(), [this] { return alive(); })
+    {
+    }
+    ~InprocEnclave() override
+    {
+        client_.stop();
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+
+    Done start(const ByteArray<64>& seed);
+
+    Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output) override
+    {
+        return client_.call(request, input, output);
+    }
+    void call_many(std::span<Call> calls) override { client_.call_many(calls); }
+    [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
+    [[nodiscard]] bool alive() noexcept override { return serving_.load(std::memory_order_acquire); }
+    [[nodiscard]] int ring_fd() const noexcept override { return memory_.descriptor(); }
+
+  private:
+    void serve() noexcept;
+
+    static void ereport(void* self, const protocol::sgx::TargetInfo& target, const protocol::sgx::ReportData& data,
+                        protocol::sgx::Report& report) noexcept
+    {
+        const auto& enclave = *static_cast<InprocEnclave*>(self);
+        emulate_ereport(enclave.identity_, enclave.keys_, target, data, report);
+    }
+    static bool egetkey(void* self, const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept
+    {
+        const auto& enclave = *static_cast<InprocEnclave*>(self);
+        return emulate_egetkey(enclave.identity_, enclave.keys_, request, key);
+    }
+
+    RingMemory memory_;
+    std::unique_ptr<InprocChamber> chamber_;
+    EnclaveFacts facts_;
+    EnclaveIdentity identity_;
+    PlatformKeys keys_;
+    RingClient client_;
+    std::atomic<bool> serving_ = false;
+    std::thread thread_;
+};
+
+Done InprocEnclave::start(const ByteArray<64>& seed)
+{
+    airlock::EntryFacts facts{airlock::entry_magic, cpu_features(), spin_budget_ticks(), seed};
+    const auto started = chamber_->start(memory_.ring(), {this, ereport, egetkey}, facts);
+    wipe(facts.seed);
+    if (!started) {
+        return fault(started.error().kind, std::string("starting a chamber: ") + started.error().what);
+    }
+    serving_ = true;
+    try {
+        thread_ = std::thread([this] { serve(); });
+    } catch (const std::system_error& error) {
+        serving_ = false;
+        return std::unexpected(system_fault("starting a chamber's thread", error.code().value()));
+    }
+    return {};
+}
+
+// What the loader does for an image.
+void InprocEnclave::serve() noexcept
+{
+    auto& ring = memory_.ring();
+    while (true) {
+        const auto pause = chamber_->serve();
+        wake_producers(ring);
+        if (pause.reason == airlock::ExitReason::stopped || pause.reason == airlock::ExitReason::failed) {
+            break;
+        }
+        if (pause.reason == airlock::ExitReason::idle) {
+            wait_for_doorbell(ring, pause.doorbell);
+        }
+    }
+    serving_.store(false, std::memory_order_release);
+}
+
+} // namespace
+
+Outcome<std::unique_ptr<Enclave>> open_inproc_enclave(std::unique_ptr<InprocChamber> chamber,
+                                                      const InprocOptions& options, const Root& root)
+{
+    auto memory = TRY(RingMemory::create(spin_budget_ticks()));
+    auto enclave = std::make_unique<InprocEnclave>(std::move(memory), std::move(chamber), options, root);
+    TRY(enclave->start(options.seed));
+    return enclave;
+}
+
+} // namespace caisson::host::enclave

@@ -1,0 +1,21 @@
+// A chamber for tests of loaders and rings: no job of its own, one request for each thing the runtime can do.
+#pragma once
+
+#include "airlock/table.hpp"
+#include "trusted/runtime/runtime.hpp"
+
+namespace caisson::tests::null_chamber {
+
+struct Chamber {
+    explicit Chamber(trusted::Runtime& stands_on) noexcept
+        : runtime(stands_on)
+    {
+    }
+
+    airlock::Answer answer(std::uint32_t request, Bytes input, MutableBytes output) noexcept;
+
+    trusted::Runtime& runtime;
+    ByteArray<64> kept{};
+};
+
+} // namespace caisson::tests::null_chamber

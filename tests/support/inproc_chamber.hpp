@@ -1,0 +1,51 @@
+// The binding of the platform `inproc`: any chamber, with the runtime of an image over the host's plain functions.
+// Only here and where else tests and benches want it do trusted/ and host/ meet in one process.
+#pragma once
+
+#include "host/enclave/inproc_enclave.hpp"
+#include "trusted/runtime/enclave_runtime.hpp"
+#include "trusted/runtime/ring_server.hpp"
+
+#include <sodium.h>
+
+#include <optional>
+
+namespace caisson::tests {
+
+template <typename Chamber>
+class InprocChamberOf final : public host::enclave::InprocChamber {
+  public:
+    Status start(airlock::Ring& ring, const host::enclave::InprocLeaves& leaves,
+                 const airlock::EntryFacts& facts) noexcept override
+    {
+        if (sodium_init() < 0) {
+            return fail(Kind::unavailable, "libsodium does not start");
+        }
+        trusted::Seed seed;
+        copy_bytes(seed.expose(), facts.seed);
+        TRY(runtime_.start({leaves.context, leaves.ereport, leaves.egetkey}, seed, nullptr));
+        chamber_ = std::make_unique<Chamber>(runtime_);
+        server_.emplace(ring, trusted::ChamberEntry{answer, chamber_.get(), input_, output_}, facts.spin_budget_ticks);
+        return {};
+    }
+
+    Pause serve() noexcept override
+    {
+        const auto pause = server_->serve();
+        return {pause.reason, pause.doorbell};
+    }
+
+  private:
+    static airlock::Answer answer(void* self, std::uint32_t request, Bytes input, MutableBytes output) noexcept
+    {
+        return static_cast<Chamber*>(self)->answer(request, input, output);
+    }
+
+    trusted::EnclaveRuntime runtime_;
+    std::unique_ptr<Chamber> chamber_;
+    std::vector<std::uint8_t> input_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
+    std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
+    std::optional<trusted::RingServer> server_;
+};
+
+} // namespace caisson::tests
