@@ -223,15 +223,13 @@ class Connection {
   private:
     Status wait(int timeout_ms = patience_ms)
     {
-        if (!stream_.flush()) {
-            return fail(Kind::unavailable, "the peer is gone");
-        }
         const short output = stream_.output_bytes() > 0 ? POLLOUT : 0;
         pollfd entry{stream_.descriptor(), static_cast<short>(POLLIN | output), 0};
         if (::poll(&entry, 1, timeout_ms) == 0) {
             return timeout_ms == 0 ? Status{} : Status(fail(Kind::expired, "the peer says nothing"));
         }
-        if ((entry.revents & (POLLIN | POLLHUP | POLLERR)) != 0 && !stream_.read_some()) {
+        const bool readable = (entry.revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+        if ((readable && !stream_.read_some()) || (output != 0 && !stream_.flush())) {
             return fail(Kind::unavailable, "the peer is gone");
         }
         return {};
