@@ -8,4 +8,5 @@ install(FILES
     ${CMAKE_BINARY_DIR}/witness.sgxs ${CMAKE_BINARY_DIR}/witness.sig
     ${CMAKE_BINARY_DIR}/libcaisson-shim.so
     DESTINATION ${caisson_libdir})
-install(FILES docs/man/caisson.1 docs/man/caisson-key.1 docs/man/caisson-run.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+file(GLOB caisson_pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.1)
+install(FILES ${caisson_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
