@@ -63,6 +63,14 @@ caisson_entry:
     cmpb $0, caisson_avx_state(%rip)
     je 7f
     vzeroall
+    cmpb $1, caisson_avx_state(%rip)
+    je 7f
+    .irp number,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    vpxord %zmm\number, %zmm\number, %zmm\number
+    .endr
+    .irp number,0,1,2,3,4,5,6,7
+    kxorw %k\number, %k\number, %k\number
+    .endr
 7:  mov %gs:8, %rsp
     mov %gs:16, %rbp
     mov %gs:24, %rbx
@@ -84,7 +92,8 @@ extern "C" {
 extern const char __enclave_base[] __attribute__((visibility("hidden")));
 extern const char __enclave_rela_begin[] __attribute__((visibility("hidden")));
 extern const char __enclave_rela_end[] __attribute__((visibility("hidden")));
-// 1 once the own report says that the AVX state may be used; read by the entry code.
+// What the own XFRM lets the chamber use, for the code that clears it on the way out: 1 AVX, 2 AVX-512 as well (whose
+// upper sixteen registers and masks vzeroall leaves alone).
 __attribute__((visibility("hidden"))) std::uint8_t caisson_avx_state = 0;
 }
 
@@ -161,6 +170,15 @@ std::uint32_t allowed_features(std::uint32_t offered, std::uint64_t xfrm) noexce
     return offered;
 }
 
+// By XFRM alone: a host that conceals a feature must not decide what is cleared.
+constexpr std::uint8_t vector_state(std::uint64_t xfrm) noexcept
+{
+    if ((xfrm & protocol::sgx::XFRM_AVX) == 0) {
+        return 0;
+    }
+    return (xfrm & protocol::sgx::XFRM_AVX512) == protocol::sgx::XFRM_AVX512 ? 2 : 1;
+}
+
 // Built in place at the first entry: an image has no static constructors or destructors.
 alignas(EnclaveRuntime) std::uint8_t runtime_memory[sizeof(EnclaveRuntime)];
 EnclaveRuntime* runtime = nullptr;
@@ -191,7 +209,7 @@ airlock::Ring* served_ring = nullptr;
     CHECK(runtime->start(leaves, seed, hardware).has_value());
     set_canary();
     const auto features = allowed_features(facts.features, own.attributes.xfrm);
-    caisson_avx_state = has(features, CpuFeature::avx) ? 1 : 0;
+    caisson_avx_state = vector_state(own.attributes.xfrm);
     choose_sodium_implementations(features);
     const auto chamber = start_chamber(*runtime, features);
     server = new (server_memory) RingServer(*ring, chamber, facts.spin_budget_ticks);
