@@ -1,11 +1,11 @@
 #include "host/net/trust_feeder.hpp"
 
 #include "host/net/curve_trust.hpp"
+#include "host/net/fed_peers.hpp"
 #include "host/net/node_link_client.hpp"
 
 #include <algorithm>
 #include <condition_variable>
-#include <list>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -22,6 +22,13 @@ constexpr milliseconds spacing_min{20};
 constexpr milliseconds retry_min{100};
 // An answer later than this is given up together with its connection, so that a late one is never taken for the next.
 constexpr int patience = 4; // times answer_wait
+// However many keys are kept, each is asked for within this time: who lost trust is cut off within a second.
+constexpr int round = 4; // times interval
+
+bool names(Bytes result, const protocol::CurveKey& key)
+{
+    return std::search(result.begin(), result.end(), key.bytes.begin(), key.bytes.end()) != result.end();
+}
 
 } // namespace
 
@@ -36,8 +43,8 @@ struct TrustFeeder::Inside {
     bool stop = false;
     bool asked = false; // somebody waits for a turn
     std::vector<FedKey> keys;
-    std::list<protocol::CurveKey> peers; // the one asked for last is last
-    std::size_t keys_registered = 0;     // on this connection, from the front
+    FedPeers peers;
+    std::size_t keys_registered = 0; // on this connection, from the front
     std::uint64_t turns_started = 0;
     std::uint64_t turns_ended = 0;
     std::uint64_t last_good_turn = 0;
@@ -59,7 +66,9 @@ struct TrustFeeder::Inside {
     Done register_keys();
     Done register_key(const FedKey& key);
     Done feed();
+    void note_result(const node_link::Time& asked_for, Bytes result);
     void note(const Done& outcome, std::uint64_t turn);
+    [[nodiscard]] milliseconds interval() const;
     [[nodiscard]] node_link::Time time_request(const protocol::TimeNonce& nonce);
 };
 
@@ -112,17 +121,29 @@ node_link::Time TrustFeeder::Inside::time_request(const protocol::TimeNonce& non
     node_link::Time request;
     request.nonce = nonce;
     const std::lock_guard lock(mutex);
-    for (const auto& peer : peers) {
+    for (const auto& peer : peers.next()) {
         request.keys[request.key_count] = peer;
         ++request.key_count;
     }
     return request;
 }
 
+// The chamber verified the result; which of the keys it names decides only what is asked for again.
+void TrustFeeder::Inside::note_result(const node_link::Time& asked_for, Bytes result)
+{
+    const std::lock_guard lock(mutex);
+    for (std::size_t index = 0; index < asked_for.key_count; ++index) {
+        if (names(result, asked_for.keys[index])) {
+            peers.note_result(asked_for.keys[index]);
+        }
+    }
+}
+
 Done TrustFeeder::Inside::feed()
 {
     const auto nonce = TRY(curve.time_nonce());
-    const auto answer = TRY(link->ask(time_request(nonce), limits.answer_wait * patience));
+    const auto request = time_request(nonce);
+    const auto answer = TRY(link->ask(request, limits.answer_wait * patience));
     const auto* const time = std::get_if<node_link::TimeAnswer>(&answer);
     if (time == nullptr) {
         return fault(Kind::malformed, "the agent answered something else than the time");
@@ -131,7 +152,10 @@ Done TrustFeeder::Inside::feed()
     std::uint64_t accepted = 0;
     for (std::size_t index = 0; index < time->result_count; ++index) {
         // A result the chamber refuses (older than what it knows) does not keep the others from it.
-        accepted += curve.accept_result(time->results[index]) ? 1U : 0U;
+        if (curve.accept_result(time->results[index])) {
+            ++accepted;
+            note_result(request, time->results[index]);
+        }
     }
     const std::lock_guard lock(mutex);
     state.tokens += token ? 1U : 0U;
@@ -154,6 +178,13 @@ void TrustFeeder::Inside::note(const Done& outcome, std::uint64_t turn)
     done.notify_all();
 }
 
+// Until the next request when nobody asks for one sooner.
+milliseconds TrustFeeder::Inside::interval() const
+{
+    const auto requests = static_cast<milliseconds::rep>(peers.requests_per_round());
+    return std::min(limits.interval, limits.interval * round / requests);
+}
+
 void TrustFeeder::Inside::run()
 {
     auto retry = retry_min;
@@ -164,7 +195,7 @@ void TrustFeeder::Inside::run()
             if (stop) {
                 return;
             }
-            asked = false;
+            asked = false; // what waits beyond this request makes the next one due at once
             turn = ++turns_started;
         }
         const auto began = Clock::now();
@@ -185,8 +216,8 @@ void TrustFeeder::Inside::run()
         std::unique_lock lock(mutex);
         const auto soonest = began + std::min(spacing_min, limits.interval);
         wake.wait_until(lock, soonest, [this] { return stop; });
-        const auto due = began + (connected ? limits.interval : retry);
-        wake.wait_until(lock, due, [this] { return stop || asked; });
+        const auto due = began + (connected ? interval() : retry);
+        wake.wait_until(lock, due, [this, connected] { return stop || asked || (connected && peers.has_waiting()); });
     }
 }
 
@@ -210,11 +241,10 @@ TrustFeeder::~TrustFeeder()
 bool TrustFeeder::add_peer(const protocol::CurveKey& key)
 {
     std::unique_lock lock(inside_->mutex);
-    inside_->peers.remove(key);
-    if (inside_->peers.size() == node_link::keys_max) {
-        inside_->peers.pop_front();
+    if (!inside_->peers.keep(key)) {
+        return false;
     }
-    inside_->peers.push_back(key);
+    inside_->peers.want(key); // asked for in the next request, not only when its place in the round comes
     // The turn under way may have been composed without this key: only the next one counts.
     const auto turn = inside_->turns_started + 1;
     inside_->asked = true;
@@ -224,10 +254,24 @@ bool TrustFeeder::add_peer(const protocol::CurveKey& key)
     return inside_->last_good_turn >= turn;
 }
 
-void TrustFeeder::remove_peer(const protocol::CurveKey& key)
+bool TrustFeeder::keep_peer(const protocol::CurveKey& key)
 {
     const std::lock_guard lock(inside_->mutex);
-    inside_->peers.remove(key);
+    return inside_->peers.keep(key);
+}
+
+void TrustFeeder::release_peer(const protocol::CurveKey& key)
+{
+    const std::lock_guard lock(inside_->mutex);
+    inside_->peers.release(key);
+}
+
+void TrustFeeder::want_peer(const protocol::CurveKey& key)
+{
+    const std::lock_guard lock(inside_->mutex);
+    inside_->peers.want(key);
+    inside_->asked = true;
+    inside_->wake.notify_all();
 }
 
 void TrustFeeder::add_key(const FedKey& key)

@@ -44,11 +44,15 @@ class TrustFeeder {
     TrustFeeder(const TrustFeeder&) = delete;
     TrustFeeder& operator=(const TrustFeeder&) = delete;
 
-    // From now on asks for the results of the node that owns `key` as well, at once for the first time. Returns when
+    // From now on asks for the results of the node that owns `key` always, at once for the first time. Returns when
     // the chamber was handed the answer, or after FeederLimits::answer_wait: true if an answer came. Whether the key is
-    // admitted is the chamber's to say. At most node_link::keys_max peers: the one not asked for longest gives way.
+    // admitted is the chamber's to say. False at once when FedPeers::kept_max keys are kept.
     bool add_peer(const protocol::CurveKey& key);
-    void remove_peer(const protocol::CurveKey& key);
+    // The same for a live session, waiting for nothing. False: too many. Released as often as kept.
+    bool keep_peer(const protocol::CurveKey& key);
+    void release_peer(const protocol::CurveKey& key);
+    // Asks once, soon, waiting for nothing: for somebody who knocks and is not admitted.
+    void want_peer(const protocol::CurveKey& key);
 
     // Another key of the chamber. Registered at the next turn.
     void add_key(const FedKey& key);

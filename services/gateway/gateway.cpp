@@ -7,7 +7,6 @@
 #include "host/store/key_store.hpp"
 #include "services/gateway/log.hpp"
 #include "services/gateway/peer.hpp"
-#include "services/gateway/wanted_peers.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -82,9 +81,8 @@ class Gateway {
     CurveChamber chamber_;
     Log& log_;
     std::filesystem::path config_path_;
+    std::unique_ptr<host::net::TrustFeeder> feeder_; // outlives the peers, who release their keys
     std::list<Listener> listeners_;
-    std::unique_ptr<host::net::TrustFeeder> feeder_;
-    std::unique_ptr<WantedPeers> wanted_;
     Clock::time_point next_tick_ = Clock::now();
 };
 
@@ -135,7 +133,6 @@ void Gateway::start_feeder(const std::filesystem::path& home)
     }
     if (!keys.empty()) {
         feeder_ = std::make_unique<host::net::TrustFeeder>(enclave_, home / "agent" / "agent.sock", std::move(keys));
-        wanted_ = std::make_unique<WantedPeers>(*feeder_);
     }
 }
 
@@ -162,12 +159,7 @@ void Gateway::accept_from(Listener& listener)
             continue;
         }
         const PeerContext context{
-            listener.config, chamber_, listener.key,
-            [this](const protocol::CurveKey& key) {
-                if (wanted_) {
-                    wanted_->add(key);
-                }
-            },
+            listener.config, chamber_, listener.key, feeder_.get(),
             [this, &listener](const std::string& text) { log_.line(listener.config.name + ": " + text); }};
         listener.peers.emplace_back(context, std::move(*accepted));
     }

@@ -85,8 +85,23 @@ Peer::Peer(const PeerContext& context, ListeningSocket::Accepted accepted)
 
 Peer::~Peer()
 {
+    close_session();
+}
+
+void Peer::close_session()
+{
+    if (std::exchange(kept_, false)) {
+        context_.feeder->release_peer(client_key_);
+    }
     if (session_ != 0) {
-        context_.chamber.close_session(session_);
+        context_.chamber.close_session(std::exchange(session_, 0));
+    }
+}
+
+void Peer::want() const
+{
+    if (context_.feeder != nullptr) {
+        context_.feeder->want_peer(client_key_);
     }
 }
 
@@ -99,9 +114,7 @@ void Peer::end(const std::string& why)
     stage_ = Stage::ended;
     client_.close();
     backend_.close();
-    if (session_ != 0) {
-        context_.chamber.close_session(std::exchange(session_, 0));
-    }
+    close_session();
 }
 
 Peer::Wish Peer::client_wish() const noexcept
@@ -144,7 +157,7 @@ void Peer::on_tick(Clock::time_point now)
     }
     const auto state = context_.chamber.peer_state(client_key_);
     if (!state || !state->admitted) {
-        context_.wanted(client_key_);
+        want();
         end("cut off: the node of " + z85(client_key_) + " is not trusted now (" +
             (state ? protocol::trust_tier_name(state->tier) : "the chamber does not answer") + ")");
     }
@@ -260,13 +273,19 @@ Status Peer::admit(const host::enclave::InitiatedSession& initiated)
     client_key_ = initiated.client;
     session_ = initiated.session;
     if (!initiated.admitted) {
-        context_.wanted(initiated.client);
+        want();
         context_.log(name_ + ": the client is " + z85(client_key_));
         return fail(Kind::forbidden, "the client's node is not trusted now, or not known yet");
     }
     if (!is_allowed(client_key_)) {
         context_.log(name_ + ": the client is " + z85(client_key_));
         return fail(Kind::forbidden, "the client's key is not in the allow list");
+    }
+    if (context_.key.gated && context_.feeder != nullptr) {
+        kept_ = context_.feeder->keep_peer(client_key_);
+        if (!kept_) {
+            return fail(Kind::exhausted, "too many clients whose trust is to be kept fresh");
+        }
     }
     metadata_.assign(initiated.metadata.begin(), initiated.metadata.end());
     return {};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "host/enclave/curve_chamber.hpp"
+#include "host/net/trust_feeder.hpp"
 #include "protocol/zmtp.hpp"
 #include "services/gateway/stream.hpp"
 
@@ -18,8 +19,9 @@ struct PeerContext {
     const ListenerConfig& config;
     host::enclave::CurveChamber& chamber;
     const host::enclave::LoadedCurveKey& key;
-    // A client whose node is not trusted now: its results are to be asked for, so that its next try may succeed.
-    std::function<void(const protocol::CurveKey&)> wanted;
+    // Asked to keep the results of live clients fresh, and once for those who are not admitted, so that their next try
+    // may succeed. Null while no listener's key is gated.
+    host::net::TrustFeeder* feeder;
     std::function<void(const std::string&)> log;
 };
 
@@ -55,6 +57,8 @@ class Peer {
     void end(const std::string& why);
 
   private:
+    void close_session();
+    void want() const;
     enum class Stage : std::uint8_t {
         ended,
         client_greeting,
@@ -89,6 +93,7 @@ class Peer {
     Clock::time_point began_ = Clock::now();
     std::uint8_t minor_ = 1;
     std::uint32_t session_ = 0;
+    bool kept_ = false; // by the feeder
     protocol::CurveKey client_key_;
     std::vector<std::uint8_t> metadata_;
 };

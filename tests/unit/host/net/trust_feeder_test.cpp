@@ -10,6 +10,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -383,22 +384,94 @@ TEST_F(TrustFeederTest, a_key_the_witness_refuses_does_not_stop_the_time)
     EXPECT_FALSE(feeder.state().registered);
 }
 
-TEST_F(TrustFeederTest, more_peers_than_a_request_holds_push_out_the_oldest)
-{
-    std::atomic<std::size_t> most = 0;
-    FakeAgent agent(socket, [&](const node_link::Message& asked) -> std::optional<node_link::Message> {
-        if (const auto* const time = std::get_if<node_link::Time>(&asked)) {
-            most = std::max(most.load(), time->key_count);
-        }
-        return honest(asked);
-    });
-    TrustFeeder feeder(curve, socket, {}, quick);
-    for (std::uint8_t number = 0; number < node_link::keys_max + 3; ++number) {
-        feeder.add_peer(key_of(number));
+using Asked = std::map<std::array<std::uint8_t, 32>, std::size_t>; // key and how often it was asked for
+
+// Honest, and counts what it is asked for; has results for the keys in `owned` alone, which name them.
+class CountingVerifier {
+  public:
+    explicit CountingVerifier(std::vector<protocol::CurveKey> owned = {})
+        : owned_(std::move(owned))
+    {
     }
-    EXPECT_EQ(most, node_link::keys_max);
-    feeder.remove_peer(key_of(10));
-    EXPECT_TRUE(feeder.add_peer(key_of(66)));
+    std::optional<node_link::Message> operator()(const node_link::Message& asked)
+    {
+        const auto* const time = std::get_if<node_link::Time>(&asked);
+        if (time == nullptr) {
+            return honest(asked);
+        }
+        const std::lock_guard lock(mutex_);
+        node_link::TimeAnswer answer;
+        answer.token = time->nonce.bytes;
+        most_ = std::max(most_, time->key_count);
+        for (std::size_t index = 0; index < time->key_count; ++index) {
+            ++asked_[time->keys[index].bytes];
+            const auto own = std::find(owned_.begin(), owned_.end(), time->keys[index]);
+            if (own != owned_.end()) {
+                answer.results[answer.result_count] = own->bytes;
+                ++answer.result_count;
+            }
+        }
+        return answer;
+    }
+    std::size_t times(const protocol::CurveKey& key)
+    {
+        const std::lock_guard lock(mutex_);
+        return asked_[key.bytes];
+    }
+    std::size_t most()
+    {
+        const std::lock_guard lock(mutex_);
+        return most_;
+    }
+
+  private:
+    const std::vector<protocol::CurveKey> owned_;
+    std::mutex mutex_;
+    Asked asked_;
+    std::size_t most_ = 0;
+};
+
+TEST_F(TrustFeederTest, more_kept_peers_than_a_request_holds_are_all_asked_for_again_and_again)
+{
+    CountingVerifier verifier;
+    FakeAgent agent(socket, std::ref(verifier));
+    TrustFeeder feeder(curve, socket, {}, quick);
+    for (std::uint8_t number = 0; number < 200; ++number) {
+        EXPECT_TRUE(feeder.keep_peer(key_of(number)));
+    }
+    for (std::uint8_t number = 0; number < 200; ++number) {
+        EXPECT_TRUE(happens([&] { return verifier.times(key_of(number)) > 2; })) << int{number};
+    }
+    EXPECT_LE(verifier.most(), node_link::keys_max);
+}
+
+TEST_F(TrustFeederTest, strangers_without_end_do_not_push_out_a_live_peer)
+{
+    const auto live = key_of(1);
+    CountingVerifier verifier({live});
+    FakeAgent agent(socket, std::ref(verifier));
+    TrustFeeder feeder(curve, socket, {}, quick);
+    EXPECT_TRUE(feeder.keep_peer(live));
+    for (std::uint16_t number = 0; number < 10000; ++number) {
+        auto stranger = key_of(0xee);
+        std::memcpy(stranger.bytes.data(), &number, sizeof number);
+        feeder.want_peer(stranger);
+    }
+    const auto before = verifier.times(live);
+    EXPECT_TRUE(happens([&] { return verifier.times(live) > before + 5; }));
+}
+
+TEST_F(TrustFeederTest, a_wanted_key_with_a_result_is_asked_for_again_and_one_without_is_not)
+{
+    const auto real = key_of(1);
+    const auto stranger = key_of(2);
+    CountingVerifier verifier({real});
+    FakeAgent agent(socket, std::ref(verifier));
+    TrustFeeder feeder(curve, socket, {}, quick);
+    feeder.want_peer(stranger);
+    feeder.want_peer(real);
+    EXPECT_TRUE(happens([&] { return verifier.times(real) > 3; }));
+    EXPECT_EQ(verifier.times(stranger), 1U);
 }
 
 } // namespace
