@@ -5,6 +5,9 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <charconv>
+
+#include <arpa/inet.h>
 
 namespace caisson::services::gateway {
 namespace {
@@ -16,9 +19,20 @@ using host::Outcome;
 constexpr std::size_t listeners_max = 64;
 constexpr std::size_t ipc_path_bytes_max = 107; // sockaddr_un
 
+// A name other than localhost may resolve to any machine, whatever it begins with.
 bool is_loopback(const std::string& host)
 {
-    return host == "127.0.0.1" || host == "::1" || host == "localhost" || host.starts_with("127.");
+    in_addr address{};
+    const bool is_ipv4 = ::inet_pton(AF_INET, host.c_str(), &address) == 1;
+    return host == "::1" || host == "localhost" || (is_ipv4 && ntohl(address.s_addr) >> 24U == IN_LOOPBACKNET);
+}
+
+bool is_port(std::string_view text)
+{
+    std::uint16_t port = 0;
+    const auto* const end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, port);
+    return read.ec == std::errc() && read.ptr == end;
 }
 
 class Reader {
@@ -146,6 +160,9 @@ std::string Endpoint::text() const
 Outcome<Endpoint> parse_endpoint(const std::string& text)
 {
     Endpoint endpoint;
+    if (text.find('\0') != std::string::npos) {
+        return fault(Kind::malformed, "an endpoint has no zero bytes");
+    }
     if (text.starts_with("ipc://")) {
         endpoint.transport = Endpoint::Transport::ipc;
         endpoint.path = text.substr(6);
@@ -155,15 +172,16 @@ Outcome<Endpoint> parse_endpoint(const std::string& text)
         return endpoint;
     }
     const auto colon = text.rfind(':');
-    if (!text.starts_with("tcp://") || colon <= 6 || colon + 1 == text.size() ||
-        !std::all_of(text.begin() + static_cast<std::ptrdiff_t>(colon) + 1, text.end(),
-                     [](char letter) { return letter >= '0' && letter <= '9'; })) {
+    if (!text.starts_with("tcp://") || colon <= 6 || !is_port(std::string_view(text).substr(colon + 1))) {
         return fault(Kind::malformed, "\"" + text + "\": tcp://HOST:PORT or ipc:///PATH is expected");
     }
     endpoint.host = text.substr(6, colon - 6);
     endpoint.port = text.substr(colon + 1);
     if (endpoint.host.front() == '[' && endpoint.host.back() == ']') {
         endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
+    }
+    if (endpoint.host.empty()) {
+        return fault(Kind::malformed, "\"" + text + "\": a host is expected before the port");
     }
     return endpoint;
 }

@@ -1,0 +1,161 @@
+// A gateway's file is good as a whole or refused with file, line and what was expected.
+#include "services/gateway/config.hpp"
+
+#include <gtest/gtest.h>
+
+namespace caisson::services::gateway {
+namespace {
+
+const std::string good = "[[listener]]\n"
+                         "name = \"ticks\"\n"
+                         "listen = \"tcp://127.0.0.1:0\"\n"
+                         "backend = \"ipc:///run/app.ipc\"\n"
+                         "key = \"gateway\"\n";
+
+std::string key_text(char letter)
+{
+    return std::string(40, letter);
+}
+
+std::string with(const std::string& line, const std::string& instead)
+{
+    auto text = good;
+    return text.replace(text.find(line), line.size(), instead);
+}
+
+// What is said of a file that is refused; empty when it is accepted.
+std::string said_of(const std::string& text)
+{
+    const auto config = parse_config(text, "gateway.toml");
+    if (config) {
+        return {};
+    }
+    EXPECT_EQ(config.error().kind, Kind::malformed);
+    return config.error().what;
+}
+
+void expect_said(const std::string& text, const std::string& where, const std::string& what)
+{
+    const auto said = said_of(text);
+    EXPECT_TRUE(said.starts_with(where)) << said;
+    EXPECT_NE(said.find(what), std::string::npos) << said;
+}
+
+TEST(GatewayConfigTest, a_good_file_says_what_it_says)
+{
+    const auto config =
+        parse_config(good + "allow = [\"" + key_text('1') + "\"]\nbackend_uid = 1000\n" + good, "gateway.toml");
+    ASSERT_TRUE(config) << config.error().what;
+    ASSERT_EQ(config->listeners.size(), 2U);
+    const auto& first = config->listeners[0];
+    EXPECT_EQ(first.name, "ticks");
+    EXPECT_EQ(first.key, "gateway");
+    EXPECT_EQ(first.listen.text(), "tcp://127.0.0.1:0");
+    EXPECT_EQ(first.backend.text(), "ipc:///run/app.ipc");
+    EXPECT_EQ(first.backend_uid, 1000U);
+    ASSERT_TRUE(first.allow);
+    EXPECT_EQ(first.allow->size(), 1U);
+    EXPECT_FALSE(config->listeners[1].allow);
+}
+
+TEST(GatewayConfigTest, an_empty_allow_list_admits_nobody_and_a_missing_one_all)
+{
+    const auto config = parse_config(good + "allow = []\n", "gateway.toml");
+    ASSERT_TRUE(config);
+    ASSERT_TRUE(config->listeners[0].allow);
+    EXPECT_TRUE(config->listeners[0].allow->empty());
+}
+
+TEST(GatewayConfigTest, each_key_that_is_missing_empty_or_no_text_is_named_with_its_line)
+{
+    const std::vector<std::pair<std::string, std::string>> lines = {{"name", "name = \"ticks\"\n"},
+                                                                    {"listen", "listen = \"tcp://127.0.0.1:0\"\n"},
+                                                                    {"backend", "backend = \"ipc:///run/app.ipc\"\n"},
+                                                                    {"key", "key = \"gateway\"\n"}};
+    for (const auto& [key, line] : lines) {
+        expect_said(with(line, ""), "gateway.toml:1: ", key + " = \"...\" is expected");
+        for (const auto* value : {"\"\"", "7", "true", "[\"a\"]", "{ a = 1 }", "1.5"}) {
+            expect_said(with(line, key + " = " + value + "\n"), "gateway.toml:", key + " = \"...\" is expected");
+        }
+    }
+    expect_said(with("key = \"gateway\"\n", "key = 7\n"), "gateway.toml:5: ", "key");
+}
+
+TEST(GatewayConfigTest, unknown_keys_are_named)
+{
+    expect_said(good + "alow = []\n", "gateway.toml:6: ", "\"alow\" is not known here");
+    expect_said("speed = 1\n" + good, "gateway.toml:1: ", "\"speed\" is not known here");
+}
+
+TEST(GatewayConfigTest, there_are_1_to_64_listeners)
+{
+    for (const auto* text :
+         {"", "listener = 1\n", "listener = []\n", "listener = [1]\n", "[listener]\nname = \"a\"\n"}) {
+        expect_said(text, "gateway.toml", "1 to 64 [[listener]] are expected");
+    }
+    std::string many;
+    for (int count = 0; count < 64; ++count) {
+        many += good;
+    }
+    EXPECT_EQ(said_of(many), "");
+    expect_said(many + good, "gateway.toml:1: ", "1 to 64 [[listener]] are expected");
+}
+
+TEST(GatewayConfigTest, an_endpoint_is_tcp_with_host_and_port_or_an_absolute_ipc_path)
+{
+    for (const auto* text :
+         {"tcp://", "tcp://:1", "tcp://host", "tcp://host:", "tcp://host:x", "tcp://host:*", "udp://h:1", "ipc://",
+          "ipc://relative", "127.0.0.1:5555", "tcp://[]:1", "tcp://h:65536", "tcp://h:99999999999999999999"}) {
+        EXPECT_FALSE(parse_endpoint(text)) << text;
+    }
+    EXPECT_TRUE(parse_endpoint("ipc:///" + std::string(106, 'a')));
+    EXPECT_FALSE(parse_endpoint("ipc:///" + std::string(107, 'a')));
+    EXPECT_EQ(parse_endpoint("tcp://[::1]:65535")->host, "::1");
+    EXPECT_EQ(parse_endpoint("tcp://[::1]:5555")->text(), "tcp://[::1]:5555");
+    expect_said(with("listen = \"tcp://127.0.0.1:0\"\n", "listen = \"udp://h:1\"\n"),
+                "gateway.toml:3: ", "is expected");
+}
+
+TEST(GatewayConfigTest, an_ipc_path_with_a_zero_byte_is_refused)
+{
+    EXPECT_FALSE(parse_endpoint(std::string("ipc:///a\0b", 10)));
+}
+
+TEST(GatewayConfigTest, a_plain_back_end_beyond_this_machine_is_refused)
+{
+    const std::string line = "backend = \"ipc:///run/app.ipc\"\n";
+    for (const auto* host : {"10.0.0.1", "example.org", "0.0.0.0", "127.evil.example", "127.0.0.1.evil.example"}) {
+        expect_said(with(line, "backend = \"tcp://" + std::string(host) + ":1\"\n"), "gateway.toml:4: ", "loopback");
+    }
+    for (const auto* host : {"127.0.0.1", "127.1.2.3", "localhost", "[::1]"}) {
+        EXPECT_EQ(said_of(with(line, "backend = \"tcp://" + std::string(host) + ":1\"\n")), "");
+    }
+}
+
+TEST(GatewayConfigTest, an_allow_list_that_is_none_is_refused_with_its_line)
+{
+    expect_said(good + "allow = \"" + key_text('1') + "\"\n", "gateway.toml:6: ", "list of public keys");
+    for (const auto& key : {key_text('1').substr(1), key_text('1') + "1", key_text('"').substr(39), key_text(' ')}) {
+        expect_said(good + "allow = ['" + key + "']\n", "gateway.toml:6: ", "40 letters of Z85");
+    }
+    expect_said(good + "allow = [1]\n", "gateway.toml:6: ", "40 letters of Z85");
+}
+
+TEST(GatewayConfigTest, a_back_end_user_is_a_users_number)
+{
+    for (const auto* value : {"-1", "\"root\"", "2147483648", "1.0", "[]"}) {
+        expect_said(good + "backend_uid = " + value + "\n", "gateway.toml:6: ", "a user's number");
+    }
+    EXPECT_EQ(said_of(good + "backend_uid = 0\n"), "");
+}
+
+TEST(GatewayConfigTest, every_truncation_is_read_or_refused_with_its_place)
+{
+    for (std::size_t size = 0; size < good.size(); ++size) {
+        const auto said = said_of(good.substr(0, size));
+        EXPECT_TRUE(said.empty() || said.starts_with("gateway.toml")) << size << ": " << said;
+    }
+}
+
+} // namespace
+} // namespace caisson::services::gateway
