@@ -1,8 +1,42 @@
 #include "trusted/curve/boxes.hpp"
 
+#include "airlock/entry.hpp"
+#include "core/crypto/box.hpp"
+
 #include <sodium.h>
 
 namespace caisson::trusted::curve {
+namespace {
+
+using airlock::CpuFeature;
+
+bool has_avx512 = false;
+
+constexpr std::uint32_t needed_features = static_cast<std::uint32_t>(CpuFeature::avx512) |
+                                          static_cast<std::uint32_t>(CpuFeature::avx512_ifma) |
+                                          static_cast<std::uint32_t>(CpuFeature::avx512_vbmi2);
+constexpr std::size_t prefix_bytes = 16;
+static_assert(crypto::box_tag_bytes == protocol::curve::tag_bytes);
+static_assert(std::tuple_size_v<Nonce> == prefix_bytes + sizeof(std::uint64_t));
+
+crypto::BoxSubkey subkey_of(const SharedKey& key, const Nonce& nonce) noexcept
+{
+    return crypto::derive_box_subkey(key.expose(), std::span(nonce).first<prefix_bytes>());
+}
+
+std::uint64_t counter_of(const Nonce& nonce) noexcept
+{
+    std::uint64_t counter = 0;
+    std::memcpy(&counter, nonce.data() + prefix_bytes, sizeof counter);
+    return __builtin_bswap64(counter);
+}
+
+} // namespace
+
+void choose_box_kernel(std::uint32_t features) noexcept
+{
+    has_avx512 = (features & needed_features) == needed_features;
+}
 
 CurveKey public_key_of(const CurveSecretKey& secret) noexcept
 {
@@ -28,6 +62,11 @@ Result<SharedKey> shared_key(const CurveKey& theirs, const CurveSecretKey& own) 
 
 void seal_box(std::uint8_t* output, Bytes text, const Nonce& nonce, const SharedKey& key) noexcept
 {
+    if (has_avx512) {
+        const auto subkey = subkey_of(key, nonce);
+        crypto::seal_box(crypto::BoxKernel::avx512, {subkey, counter_of(nonce)}, text, output);
+        return;
+    }
     crypto_box_easy_afternm(output, text.data(), text.size(), nonce.data(), key.expose().data());
 }
 
@@ -36,7 +75,14 @@ Status open_box(std::uint8_t* output, Bytes box, const Nonce& nonce, const Share
     if (box.size() < protocol::curve::tag_bytes) {
         return fail(Kind::truncated, "a box is shorter than its tag");
     }
-    if (crypto_box_open_easy_afternm(output, box.data(), box.size(), nonce.data(), key.expose().data()) != 0) {
+    bool opened = false;
+    if (has_avx512) {
+        const auto subkey = subkey_of(key, nonce);
+        opened = crypto::open_box(crypto::BoxKernel::avx512, {subkey, counter_of(nonce)}, box, output);
+    } else {
+        opened = crypto_box_open_easy_afternm(output, box.data(), box.size(), nonce.data(), key.expose().data()) == 0;
+    }
+    if (!opened) {
         return fail(Kind::unauthentic, "a box does not open");
     }
     return {};

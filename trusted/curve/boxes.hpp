@@ -17,6 +17,10 @@ using SharedKey = Secret<32, SharedKeyTag>; // of a pair: HSalsa20(X25519)
 using CurveKey = protocol::CurveKey;
 using protocol::curve::Nonce;
 
+// Which code makes boxes: core/crypto's AVX-512 where `features` (airlock::CpuFeature bits that the own XFRM allows)
+// have all it needs, else libsodium's, as before the first call. Called before the first request.
+void choose_box_kernel(std::uint32_t features) noexcept;
+
 [[nodiscard]] CurveKey public_key_of(const CurveSecretKey& secret) noexcept;
 
 // A new pair from the chamber's own randomness.

@@ -1,4 +1,5 @@
 // The one chamber of the image curve.sgxs.
+#include "trusted/curve/boxes.hpp"
 #include "trusted/curve/chamber.hpp"
 #include "trusted/runtime/chamber.hpp"
 
@@ -18,8 +19,9 @@ airlock::Answer answer(void* self, std::uint32_t request, Bytes request_input, M
 
 } // namespace
 
-ChamberEntry start_chamber(Runtime& runtime, std::uint32_t /*features*/) noexcept
+ChamberEntry start_chamber(Runtime& runtime, std::uint32_t features) noexcept
 {
+    curve::choose_box_kernel(features);
     auto* const chamber = new (storage.data()) curve::Chamber(runtime);
     return {answer, chamber, input, output};
 }
