@@ -50,6 +50,7 @@ template <int K>
 // of its own additions; two need 33 registers, and compilers spill far more than the one word that does not fit. So
 // this is assembly: word 2 of the second group shares a register with word 10 (columns) or word 0 (rows), whose uses do
 // not overlap; while it waits it lies in memory.
+// clang-format off
 #define CAISSON_STEP(T, U, V, K)                                                                                       \
     "vpaddd " U "," V ",%%zmm31\n vprold $" #K ",%%zmm31,%%zmm31\n vpxord %%zmm31," T "," T "\n"
 #define CAISSON_SWAP_IN(X, OTHER, K)                                                                                   \
@@ -70,7 +71,6 @@ template <int K>
 #define CAISSON_STORE(OFFSET, REGISTER) "vmovdqa64 %%zmm" #REGISTER "," #OFFSET "(%[x])\n"
 #define Z(N) "%%zmm" #N
 // Registers 0..15 hold group A's words 0..15; 16, 17 and 18..30 hold group B's words 0, 1 and 3..15.
-// clang-format off
 [[gnu::always_inline]] inline void twenty_rounds_of_two(Vector* x) noexcept
 {
     std::uint64_t double_rounds = 10;
