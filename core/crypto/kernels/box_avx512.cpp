@@ -293,6 +293,7 @@ void write_tag(const std::uint8_t* key, Bytes ciphertext, std::uint8_t* tag) noe
     Poly1305 poly(key, state);
     poly.absorb(ciphertext);
     poly.finish(tag);
+    wipe({reinterpret_cast<std::uint8_t*>(&state), sizeof state});
 }
 
 std::size_t first_blocks(const Words& words, std::size_t text_bytes, Blocks& out) noexcept

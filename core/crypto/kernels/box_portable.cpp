@@ -49,9 +49,9 @@ State initial_state(const std::uint8_t* key, const std::array<std::uint32_t, 4>&
 Block key_stream_block(const BoxPosition& at, std::uint64_t index) noexcept
 {
     const auto nonce = __builtin_bswap64(at.counter);
-    const auto initial = initial_state(at.key.expose().data(),
-                                       {static_cast<std::uint32_t>(nonce), static_cast<std::uint32_t>(nonce >> 32U),
-                                        static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32U)});
+    auto initial = initial_state(at.key.expose().data(),
+                                 {static_cast<std::uint32_t>(nonce), static_cast<std::uint32_t>(nonce >> 32U),
+                                  static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32U)});
     auto x = initial;
     twenty_rounds(x);
     for (std::size_t word = 0; word < x.size(); ++word) {
@@ -60,6 +60,7 @@ Block key_stream_block(const BoxPosition& at, std::uint64_t index) noexcept
     Block block;
     std::memcpy(block.data(), x.data(), sizeof x);
     wipe({reinterpret_cast<std::uint8_t*>(x.data()), sizeof x});
+    wipe({reinterpret_cast<std::uint8_t*>(initial.data()), sizeof initial});
     return block;
 }
 
@@ -89,8 +90,9 @@ void hsalsa20(std::span<std::uint8_t, 32> output, std::span<const std::uint8_t, 
     std::memcpy(words.data(), input.data(), input.size());
     auto x = initial_state(key.data(), words);
     twenty_rounds(x);
-    const std::array<std::uint32_t, 8> out{x[0], x[5], x[10], x[15], x[6], x[7], x[8], x[9]};
+    std::array<std::uint32_t, 8> out{x[0], x[5], x[10], x[15], x[6], x[7], x[8], x[9]};
     std::memcpy(output.data(), out.data(), sizeof out);
+    wipe({reinterpret_cast<std::uint8_t*>(out.data()), sizeof out});
     wipe({reinterpret_cast<std::uint8_t*>(x.data()), sizeof x});
 }
 
