@@ -50,20 +50,20 @@ Command& Command::number(std::string names, std::string value, std::uint64_t& ta
 
 Command& Command::argument(std::string value, std::string& target, std::string help, Need need)
 {
-    options_.push_back({value, value, std::move(help), &target, need, true});
+    options_.push_back({value, std::move(value), std::move(help), &target, need, true});
     return *this;
 }
 
 Command& Command::argument(std::string value, std::filesystem::path& target, std::string help, Need need)
 {
-    options_.push_back({value, value, std::move(help), &target, need, true});
+    options_.push_back({value, std::move(value), std::move(help), &target, need, true});
     return *this;
 }
 
 Command& Command::rest(std::string value, std::vector<std::string>& target, std::string help, Need need)
 {
     rest_.clear();
-    rest_.push_back({value, value, std::move(help), &target, need, true});
+    rest_.push_back({value, std::move(value), std::move(help), &target, need, true});
     return *this;
 }
 

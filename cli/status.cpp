@@ -113,7 +113,7 @@ std::string age(std::uint64_t then_ms, std::uint64_t now_ms)
     return seconds < 7200 ? std::to_string(seconds / 60) + " min" : std::to_string(seconds / 3600) + " h";
 }
 
-std::string cut(std::string text, std::size_t width)
+std::string cut(const std::string& text, std::size_t width)
 {
     return text.size() <= width ? text : ".." + text.substr(text.size() - width + 2);
 }

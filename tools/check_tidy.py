@@ -23,7 +23,8 @@ PRODUCT = ("core/", "protocol/", "airlock/", "trusted/", "host/", "services/", "
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # TRY is a GNU statement expression; gcc's own warning names mean nothing to clang.
 EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-macro-expansion",
-         "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument"]
+         "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument", "-Wno-sign-conversion"]
+UNKNOWN_TO_CLANG = " -fno-tree-loop-distribute-patterns"
 CACHE = tree.TOP / "build" / "tidy-cache"
 
 
@@ -63,6 +64,15 @@ def key_of(name, command, base, known):
     return digest.hexdigest()
 
 
+def clang_commands(build_folder):
+    """A folder with the compile commands as clang understands them."""
+    folder = CACHE / "commands"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (Path(build_folder) / "compile_commands.json").read_text()
+    (folder / "compile_commands.json").write_text(text.replace(UNKNOWN_TO_CLANG, ""))
+    return folder
+
+
 def examine(name, build_folder):
     extra = [f"--extra-arg={argument}" for argument in EXTRA]
     started = time.monotonic()
@@ -79,12 +89,12 @@ def main():
     known = {}
     keys = {name: key_of(name, command, base, known) for name, command in commands(build_folder).items()
             if not wanted or name in wanted}
-    CACHE.mkdir(parents=True, exist_ok=True)
     waiting = sorted(name for name, key in keys.items() if not (CACHE / key).exists())
     print(f"{len(keys)} files, {len(waiting)} to look at", flush=True)
+    folder = clang_commands(build_folder)
     failures = 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for name, (status, text, seconds) in zip(waiting, pool.map(lambda one: examine(one, build_folder), waiting)):
+        for name, (status, text, seconds) in zip(waiting, pool.map(lambda one: examine(one, folder), waiting)):
             if status == 0:
                 (CACHE / keys[name]).touch()
             else:

@@ -38,7 +38,7 @@ std::filesystem::path find_images()
     }
     std::error_code error;
     const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-    const auto beside = program.parent_path();
+    auto beside = program.parent_path();
     if (std::filesystem::exists(beside / "caisson-loader", error)) {
         return beside;
     }

@@ -23,7 +23,7 @@ std::string host_name()
 
 Outcome<std::string> choose_name(const Invitation& invitation, const std::string& wished)
 {
-    const auto name = !wished.empty() ? wished : !invitation.name.empty() ? invitation.name : host_name();
+    auto name = !wished.empty() ? wished : !invitation.name.empty() ? invitation.name : host_name();
     if (!is_node_name(name)) {
         return fault(Kind::malformed, "joining: the name \"" + name +
                                           "\" is not at most 64 of a-z, A-Z, 0-9, '.', '_', '-'; choose one with "

@@ -62,7 +62,7 @@ using protocol::sgx::page_bytes;
 using protocol::sgx::PageType;
 using protocol::sgx::Tcs;
 
-constexpr std::size_t signal_stack_bytes = 64 * 1024;
+constexpr std::size_t signal_stack_bytes = std::size_t{64} * 1024;
 constexpr std::uint64_t enclu_bytes = 3;
 constexpr std::uint32_t no_fault = 0xffffffffU;
 constexpr std::uint32_t vector_de = 0;
