@@ -2,6 +2,8 @@
 #include "cli/platform_text.hpp"
 #include "cli/verb.hpp"
 #include "core/text.hpp"
+#include "host/net/node_link_client.hpp"
+#include "services/agent/home.hpp"
 #include "services/attestation/server_home.hpp"
 #include "services/attestation/service.hpp"
 
@@ -15,10 +17,13 @@ namespace caisson::cli {
 namespace {
 
 namespace attestation = services::attestation;
+namespace node_link = protocol::node_link;
 using host::Outcome;
 using host::store::NodeRecord;
 using host::store::TrustStore;
 using host::store::VerdictRecord;
+
+constexpr std::chrono::seconds agent_wait{5};
 
 struct NodeStatus {
     NodeRecord node;
@@ -149,22 +154,103 @@ std::string as_text(const std::vector<NodeStatus>& all, std::uint64_t now, bool 
     return text;
 }
 
+std::vector<std::string> lines(std::string_view text)
+{
+    std::vector<std::string> all;
+    while (!text.empty()) {
+        const auto end = std::min(text.find('\n'), text.size());
+        all.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return all;
+}
+
+const char* tier_text(const node_link::StatusAnswer& status)
+{
+    switch (status.tier) {
+    case protocol::TrustTier::none: return "unknown";
+    case protocol::TrustTier::affirming: return "trusted";
+    case protocol::TrustTier::warning: return "warning";
+    case protocol::TrustTier::contraindicated: return "contraindicated";
+    }
+    return "unknown";
+}
+
+std::string node_json(const node_link::StatusAnswer& status)
+{
+    JsonWriter json;
+    json.begin_object().name("node").text(std::string(status.node)).name("server").text(std::string(status.server));
+    json.name("connected").boolean(status.connected).name("state").text(tier_text(status));
+    json.name("verdict_age_ms").number(status.verdict_age_ms).name("rounds").number(status.rounds);
+    json.name("curve_keys").number(status.keys).name("reasons").begin_array();
+    for (const auto& reason : lines(status.text)) {
+        json.text(reason);
+    }
+    json.end_array().name("missing_protections").begin_array();
+    for (const auto& protection : lines(status.missing)) {
+        json.text(protection);
+    }
+    return json.end_array().end_object().str() + "\n";
+}
+
+std::string node_text(const node_link::StatusAnswer& status)
+{
+    std::string text = "node         " + std::string(status.node) + "\nserver       " + std::string(status.server) +
+                       (status.connected ? ", connected\n" : ", NOT reached\n") + "last verdict " + tier_text(status);
+    if (status.tier != protocol::TrustTier::none) {
+        text += ", " + std::to_string(status.verdict_age_ms / 1000) + " s ago";
+    }
+    text +=
+        "\nmeasured     " + std::to_string(status.rounds) + " times, " + std::to_string(status.keys) + " CURVE keys\n";
+    for (const auto& reason : lines(status.text)) {
+        text += "reason       " + reason + "\n";
+    }
+    for (const auto& protection : lines(status.missing)) {
+        text += "without      " + protection + "\n";
+    }
+    return text;
+}
+
 struct Wish {
     std::string node;
     bool watch = false;
 };
 
+// The node's own view, from its agent.
+Outcome<std::string> ask_agent(const Globals& globals)
+{
+    auto agent = host::net::NodeLinkClient::connect(services::agent::agent_folder(globals.home) / "agent.sock");
+    if (!agent) {
+        return host::fault(agent.error().kind, "status: " + agent.error().what + "; start it: caisson --home " +
+                                                   globals.home.string() + " agent run");
+    }
+    const auto answer = TRY(agent->ask(node_link::Status{}, agent_wait));
+    const auto* const status = std::get_if<node_link::StatusAnswer>(&answer);
+    if (status == nullptr) {
+        return host::fault(Kind::malformed, "status: the agent answered something else");
+    }
+    return globals.json ? node_json(*status) : node_text(*status);
+}
+
+Outcome<std::string> ask_server(const Wish& wish, const Globals& globals, bool colours)
+{
+    const auto now = unix_ms();
+    const auto all = TRY(gather(globals.home, wish.node, now));
+    return globals.json ? as_json(all) + "\n" : as_text(all, now, colours);
+}
+
 int show(const Wish& wish, const Globals& globals)
 {
     const bool terminal = ::isatty(STDOUT_FILENO) != 0;
+    std::error_code error;
+    const bool node = std::filesystem::exists(services::agent::agent_folder(globals.home), error) &&
+                      !std::filesystem::exists(attestation::database_path(globals.home), error);
     while (true) {
-        const auto now = unix_ms();
-        const auto all = gather(globals.home, wish.node, now);
-        if (!all) {
-            return report(all.error());
+        const auto text = node ? ask_agent(globals) : ask_server(wish, globals, terminal);
+        if (!text) {
+            return report(text.error());
         }
-        const auto text = globals.json ? as_json(*all) + "\n" : as_text(*all, now, terminal);
-        const int printed = print_text((wish.watch && terminal ? "\033[H\033[2J" : "") + text);
+        const int printed = print_text((wish.watch && terminal ? "\033[H\033[2J" : "") + *text);
         if (!wish.watch || printed != exit_ok) {
             return printed;
         }
@@ -178,7 +264,8 @@ void add_status(Command& root, const Globals& globals)
 {
     const auto wish = std::make_shared<Wish>();
     auto& command = root.command("status", "how each node stands, and why");
-    command.describe("Run it where the attestation server's home is. A node is unknown, trusted, contraindicated, or "
+    command.describe("Run it where the attestation server's home is; in a node's home it asks the node's agent. A node "
+                     "is unknown, trusted, contraindicated, or "
                      "overdue: what was never checked, or not lately, is never called trusted.");
     command.argument("NODE", wish->node, "only this node", Need::optional);
     command.flag("--watch", wish->watch, "again every second, until Ctrl-C");

@@ -73,7 +73,7 @@ struct BodyWriter {
     }
     void operator()(const StatusAnswer& message) const noexcept
     {
-        begin(writer, Type::status_answer, request, 8);
+        begin(writer, Type::status_answer, request, 9);
         writer.write_text(message.node);
         writer.write_text(message.server);
         writer.write_bool(message.connected);
@@ -82,6 +82,7 @@ struct BodyWriter {
         writer.write_uint(message.rounds);
         writer.write_uint(message.keys);
         writer.write_text(message.text);
+        writer.write_text(message.missing);
     }
     void operator()(const Refused& message) const noexcept
     {
@@ -156,6 +157,7 @@ Result<Message> read_status_answer(CborReader& reader) noexcept
     message.rounds = TRY(reader.read_uint());
     message.keys = TRY(reader.read_uint());
     message.text = TRY(reader.read_text(status_text_bytes_max));
+    message.missing = TRY(reader.read_text(status_text_bytes_max));
     return message;
 }
 
@@ -191,10 +193,10 @@ constexpr Shape shapes[] = {
     {Type::witness_target_answer, 1, read_target},
     {Type::register_answer, 0, read_empty<RegisterAnswer>},
     {Type::time_answer, 2, read_time_answer},
-    {Type::status_answer, 8, read_status_answer},
+    {Type::status_answer, 9, read_status_answer},
     {Type::refused, 2, read_refused},
 };
-constexpr std::size_t fields_max = 8;
+constexpr std::size_t fields_max = 9;
 
 } // namespace
 

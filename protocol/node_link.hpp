@@ -58,6 +58,7 @@ struct StatusAnswer {
     std::uint64_t rounds = 0;         // of measuring since the start
     std::uint64_t keys = 0;           // accepted from local reports
     std::string_view text;            // the verdict's reasons, one a line
+    std::string_view missing;         // protections that this kernel does not give the witness chamber, one a line
 };
 
 struct Refused {

@@ -196,7 +196,9 @@ class Story:
         for node in NODES:
             entry = self.fabric.wait_for(f"{node} is trusted", 30, lambda node=node: self.status_if(node, "trusted"))
             described.append(f"{node} trusted ({entry['platform']}, {entry['root']})")
-        return "; ".join(described)
+        missing = [text.split(" (")[0].split(":")[0] for text in
+                   json.loads(self.fabric.run("alpha", "--json", "status"))["missing_protections"]]
+        return "; ".join(described) + (f"; this kernel gives no {', no '.join(missing)}" if missing else "")
 
     def status_if(self, node, state):
         entry = self.fabric.node_status(node)

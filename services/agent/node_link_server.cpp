@@ -70,6 +70,18 @@ bool send_all(int socket, Bytes bytes)
     return true;
 }
 
+// One a line, as many as there is room for.
+std::string lines_of(const std::vector<std::string>& all)
+{
+    std::string text;
+    for (const auto& one : all) {
+        if (text.size() + one.size() + 1 <= node_link::status_text_bytes_max) {
+            text += one + "\n";
+        }
+    }
+    return text;
+}
+
 } // namespace
 
 struct NodeLinkServer::Client {
@@ -306,12 +318,8 @@ Buffer NodeLinkServer::answer_time(std::uint64_t request, const node_link::Time&
 Buffer NodeLinkServer::answer_status(std::uint64_t request)
 {
     const auto view = state_.view();
-    std::string text;
-    for (const auto& reason : view.reasons) {
-        if (text.size() + reason.size() + 1 <= node_link::status_text_bytes_max) {
-            text += reason + "\n";
-        }
-    }
+    const auto text = lines_of(view.reasons);
+    const auto missing = lines_of(view.missing);
     node_link::StatusAnswer status;
     status.node = view.node;
     status.server = server_address_;
@@ -325,6 +333,7 @@ Buffer NodeLinkServer::answer_status(std::uint64_t request)
     status.rounds = view.rounds;
     status.keys = view.keys;
     status.text = text;
+    status.missing = missing;
     return written({request, status});
 }
 

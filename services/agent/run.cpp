@@ -92,17 +92,20 @@ class Signals {
     std::thread thread_;
 };
 
-void log_chamber(const host::enclave::EnclaveFacts& facts)
+void tell_chamber(const host::enclave::EnclaveFacts& facts, AgentState& state)
 {
     constexpr std::array platforms{"?", "inproc (no isolation)", "process", "sgx"};
     constexpr std::array roots{"?", "development root, no hardware trust", "tpm", "cpu"};
     log_line(std::string("witness chamber on platform ") + platforms[static_cast<std::size_t>(facts.platform)] + ", " +
              roots[static_cast<std::size_t>(facts.root)]);
+    std::vector<std::string> missing;
     for (const auto& protection : facts.protections) {
         if (!protection.active) {
-            log_line("without protection " + protection.name + ": " + protection.reason);
+            missing.push_back(protection.name + ": " + protection.reason);
+            log_line("without protection " + missing.back());
         }
     }
+    state.change([&missing](AgentState::View& view) { view.missing = missing; });
 }
 
 } // namespace
@@ -119,7 +122,7 @@ Done run(const std::filesystem::path& home)
     host::enclave::EnclaveOptions options;
     options.chamber = host::enclave::ChamberKind::witness;
     const auto enclave = TRY(host::enclave::Enclave::open(options, root));
-    log_chamber(enclave->facts());
+    tell_chamber(enclave->facts(), state);
     host::enclave::WitnessChamber witness(*enclave);
     const auto identity = witness.load_identity(joined.sealed_identity);
     if (!identity) {

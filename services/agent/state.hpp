@@ -23,6 +23,7 @@ class AgentState {
         bool judged = false;
         protocol::TrustTier tier = protocol::TrustTier::none;
         std::vector<std::string> reasons;
+        std::vector<std::string> missing; // protections the witness chamber runs without
         Clock::time_point judged_at;
         std::uint64_t rounds = 0;
         std::uint64_t keys = 0;

@@ -125,7 +125,7 @@ void Lockdown::begin() noexcept
     note("inherited descriptors closed", ::syscall(SYS_close_range, start_descriptor + 1, ~0U, 0));
 }
 
-int Lockdown::secret_memory(std::size_t size) noexcept
+int Lockdown::secret_memory(const char* name, std::size_t size) noexcept
 {
     int descriptor = -1;
     if (!simulated_missing("secret memory")) {
@@ -135,7 +135,7 @@ int Lockdown::secret_memory(std::size_t size) noexcept
         ::close(descriptor);
         descriptor = -1;
     }
-    note("secret memory", descriptor);
+    note(name, descriptor);
     return descriptor;
 }
 

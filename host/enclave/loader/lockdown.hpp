@@ -18,8 +18,9 @@ class Lockdown {
     // Before anything else: die with the host, no core file, no inherited descriptors but the loader's four.
     void begin() noexcept;
 
-    // The secret memory's descriptor (memfd_secret) of `size` bytes, or -1 where the kernel has none.
-    [[nodiscard]] int secret_memory(std::size_t size) noexcept;
+    // The secret memory's descriptor (memfd_secret) of `size` bytes, or -1 where the kernel has none. `name` says what
+    // it is for, in the report.
+    [[nodiscard]] int secret_memory(const char* name, std::size_t size) noexcept;
 
     // After image and root are in: namespaces, no privileges, not dumpable, no new code, limits, Landlock, seccomp
     // last. A system call from [base, base + size) becomes a trap; outside only what the loader's loop needs is left.

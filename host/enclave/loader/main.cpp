@@ -62,7 +62,7 @@ struct KeyMemory {
 Result<KeyMemory*> place_keys(Lockdown& lockdown, StartFacts& facts) noexcept
 {
     constexpr std::size_t size = 4096;
-    const int secret = lockdown.secret_memory(size);
+    const int secret = lockdown.secret_memory("secret memory for keys", size);
     void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, secret >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS,
                           secret, 0);
     if (secret >= 0) {
@@ -100,7 +100,7 @@ Status build(Emulator& emulator, Lockdown& lockdown, StartFacts& facts) noexcept
     auto reader = TRY(image::SgxsReader::open(image_bytes));
     const protocol::sgx::Attributes attributes{sigstruct.attributes.flags, xfrm_of(facts.features)};
     const auto* placed = TRY(place_keys(lockdown, facts));
-    const int secret = lockdown.secret_memory(reader.header().size);
+    const int secret = lockdown.secret_memory("secret memory for the enclave", reader.header().size);
     TRY(emulator.create(reader.header(), attributes, secret));
     while (!reader.done()) {
         const auto page = TRY(reader.read_page());

@@ -35,6 +35,7 @@ std::vector<Frame> one_of_each()
     status.rounds = 3;
     status.keys = 1;
     status.text = "/etc/hosts changed";
+    status.missing = "own namespaces: Operation not permitted";
     CurveKey key;
     key.bytes.fill(9);
     return {{1, WitnessTarget{}},
