@@ -2,6 +2,8 @@
 # The caller stands in the top folder.
 log_folder=build/log
 mkdir -p "$log_folder"
+# What compilers remember stays in build/ too, unless whoever calls wants it elsewhere.
+export CCACHE_DIR="${CCACHE_DIR:-$PWD/build/ccache}" CCACHE_BASEDIR="$PWD"
 
 # missing_packages LIST...: names from packages/LIST.txt that are not installed.
 missing_packages() {

@@ -34,6 +34,7 @@ CHANGED_FILE = "etc/login.defs"
 INTERVAL_MS = 500
 HOLD_MS = 1000
 STOP_BOUND_S = 1.0
+REFUSED = "the client's node is not trusted now"  # the gateway's word for it
 
 
 class StepFailed(Exception):
@@ -261,6 +262,7 @@ class Story:
 
     def change_file(self):
         fabric = self.fabric
+        self.gateway_log_seen = len(fabric.log_text("gateway"))
         self.changed = fabric.home("beta") / "system" / CHANGED_FILE
         self.original = self.changed.read_bytes()
         self.changed.write_bytes(self.original + b"# changed by the story\n")
@@ -280,7 +282,9 @@ class Story:
         last = max(after, default=0.0)
         if last > STOP_BOUND_S:
             raise StepFailed(f"a message arrived {last:.2f} s after the verdict")
-        return f"last message {last:.2f} s after the verdict; handshakes refused since"
+        refused = fabric.wait_for("the gateway refuses beta's handshakes", 10,
+                                  lambda: fabric.log_text("gateway")[self.gateway_log_seen:].count(REFUSED))
+        return f"last message {last:.2f} s after the verdict; {refused} handshakes refused since"
 
     def restore_file(self):
         fabric = self.fabric
