@@ -5,3 +5,4 @@ find_package(OpenSSL 3.0 REQUIRED)   # host/net, host/enclave (signing), protoco
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)  # host/store
 find_library(sodium_archive NAMES libsodium.a REQUIRED)      # trusted/, shim/, the loader
+pkg_check_modules(zmq REQUIRED IMPORTED_TARGET libzmq)       # host/net, and the peer in bench/
