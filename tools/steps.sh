@@ -5,12 +5,17 @@ mkdir -p "$log_folder"
 # What compilers remember stays in build/ too, unless whoever calls wants it elsewhere.
 export CCACHE_DIR="${CCACHE_DIR:-$PWD/build/ccache}" CCACHE_BASEDIR="$PWD"
 
-# missing_packages LIST...: names from packages/LIST.txt that are not installed.
+# missing_packages LIST...: names from packages/LIST.txt that are not installed. PACKAGE?COMMAND: only where there is no
+# such command, whoever brought it.
 missing_packages() {
     installed=$(dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' 2>/dev/null | awk '$2 == "ii" { print $1 }')
     for list in "$@"; do
         sed 's/#.*//' "packages/$list.txt"
     done | sort -u | while read -r package; do
+        case $package in *\?*)
+            ! command -v "${package#*\?}" >/dev/null || continue
+            package=${package%\?*} ;;
+        esac
         [ -z "$package" ] || printf '%s\n' "$installed" | grep -qxF "$package" || printf '%s ' "$package"
     done
 }
