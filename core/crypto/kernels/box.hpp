@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/crypto/box.hpp"
+#include "core/crypto/kernels/poly1305.hpp"
 
 namespace caisson::crypto::kernels {
 
@@ -17,6 +18,40 @@ void seal_box_portable(const BoxPosition& at, Bytes text, std::uint8_t* output) 
 // Requires: the CPU has what BoxKernel::avx512 names.
 void seal_box_avx512(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept;
 [[nodiscard]] bool open_box_avx512(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept;
+
+// Block `index` of the key stream.
+void write_key_stream_block(const BoxPosition& at, std::uint64_t index, std::span<std::uint8_t, 64> block) noexcept;
+
+// Whole blocks of a box that is made or opened in pieces: key stream from block `first` on, and the tag so far.
+struct BoxRun {
+    std::uint64_t first = 0;
+    const std::uint8_t* from = nullptr;
+    std::uint8_t* to = nullptr; // below `from`, the same, or apart
+    std::size_t blocks = 0;
+    bool opening = false; // the ciphertext is what is read
+};
+
+// r^1 to r^16 of one box, made when a first long run needs them.
+struct PolyPowers {
+    std::array<PolyElement, 17> of;
+    bool made = false;
+
+    PolyPowers() = default;
+    ~PolyPowers() { wipe({reinterpret_cast<std::uint8_t*>(of.data()), sizeof of}); }
+    PolyPowers(const PolyPowers&) = delete;
+    PolyPowers& operator=(const PolyPowers&) = delete;
+    void make(const PolyElement& r) noexcept
+    {
+        of[1] = r;
+        for (std::size_t index = 2; index < of.size(); ++index) {
+            of[index] = product(of[index - 1], r);
+        }
+        made = true;
+    }
+};
+
+void run_blocks_portable(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept;
+void run_blocks_avx512(const BoxPosition& at, const BoxRun& run, Poly1305& poly, PolyPowers& powers) noexcept;
 
 // HSalsa20 (Bernstein, "Extending the Salsa20 nonce").
 void hsalsa20(std::span<std::uint8_t, 32> output, std::span<const std::uint8_t, 16> input,

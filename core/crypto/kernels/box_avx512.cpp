@@ -107,7 +107,7 @@ void make_four_blocks(const Words& words, Blocks& out) noexcept
     out.block[3].value = _mm512_shuffle_i32x4(high01, high23, 0xdd);
 }
 
-// Lane l is block `first` + l. `first` is a multiple of 16, so that no lane's carry into the upper word differs.
+// Lane l is block `first` + l.
 void set_lanes(Vector* initial, const Words& words, std::uint64_t first) noexcept
 {
     for (std::size_t index = 0; index < 4; ++index) {
@@ -118,8 +118,11 @@ void set_lanes(Vector* initial, const Words& words, std::uint64_t first) noexcep
     const auto lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     initial[6].value = splat32(words.nonce0);
     initial[7].value = splat32(words.nonce1);
-    initial[8].value = _mm512_add_epi32(splat32(static_cast<std::uint32_t>(first)), lane);
-    initial[9].value = splat32(static_cast<std::uint32_t>(first >> 32U));
+    const auto low = splat32(static_cast<std::uint32_t>(first));
+    const auto high = splat32(static_cast<std::uint32_t>(first >> 32U));
+    initial[8].value = _mm512_add_epi32(low, lane);
+    const auto carried = _mm512_cmplt_epu32_mask(initial[8].value, low);
+    initial[9].value = _mm512_mask_add_epi32(high, carried, high, splat32(1));
 }
 
 // At least `wanted` blocks from block `first` on, thirty-two at most. Returns how many there are.
@@ -183,18 +186,23 @@ __m512i twenty_times(__m512i value) noexcept
     return _mm512_add_epi64(_mm512_slli_epi64(value, 4), _mm512_slli_epi64(value, 2));
 }
 
-// state = (state + block) * factor; limbs stay small enough for the 52 bits of the multiplier.
-[[gnu::always_inline]] inline void poly_step(PolyLanes& state, const PolyLanes& factor, __m512i low,
-                                             __m512i high) noexcept
+[[gnu::always_inline]] inline void poly_add(PolyLanes& state, __m512i low, __m512i high) noexcept
+{
+    const auto m44 = splat64(mask44);
+    state.limb0 = _mm512_add_epi64(state.limb0, _mm512_and_si512(low, m44));
+    state.limb1 = _mm512_add_epi64(state.limb1, _mm512_and_si512(_mm512_shrdi_epi64(low, high, 44), m44));
+    state.limb2 =
+        _mm512_add_epi64(state.limb2, _mm512_or_si512(_mm512_srli_epi64(high, 24), splat64(std::uint64_t{1} << 40U)));
+}
+
+// state *= factor; limbs stay small enough for the 52 bits of the multiplier.
+[[gnu::always_inline]] inline void poly_multiply(PolyLanes& state, const PolyLanes& factor) noexcept
 {
     const auto m44 = splat64(mask44);
     const auto zero = _mm512_setzero_si512();
     const auto folded1 = twenty_times(factor.limb1);
     const auto folded2 = twenty_times(factor.limb2);
-    const auto a0 = _mm512_add_epi64(state.limb0, _mm512_and_si512(low, m44));
-    const auto a1 = _mm512_add_epi64(state.limb1, _mm512_and_si512(_mm512_shrdi_epi64(low, high, 44), m44));
-    const auto a2 =
-        _mm512_add_epi64(state.limb2, _mm512_or_si512(_mm512_srli_epi64(high, 24), splat64(std::uint64_t{1} << 40U)));
+    const auto [a0, a1, a2] = state;
     const auto sum_low = [&](__m512i by2, __m512i by1, __m512i by0) {
         return _mm512_madd52lo_epu64(_mm512_madd52lo_epu64(_mm512_madd52lo_epu64(zero, a2, by2), a1, by1), a0, by0);
     };
@@ -217,83 +225,95 @@ __m512i twenty_times(__m512i value) noexcept
     state.limb2 = _mm512_and_si512(low2, splat64(mask42));
 }
 
-// r^1 to r^16, and what each lane of the last step is multiplied by: block i of its sixteen is due r^(16 - i).
-struct Powers {
-    std::array<PolyElement, 17> of;
-
-    explicit Powers(const std::uint8_t* key) noexcept
-    {
-        of[1] = clamped(load64(key), load64(key + 8));
-        for (std::size_t index = 2; index < of.size(); ++index) {
-            of[index] = product(of[index - 1], of[1]);
-        }
-    }
-    ~Powers() { wipe({reinterpret_cast<std::uint8_t*>(of.data()), sizeof of}); }
-    Powers(const Powers&) = delete;
-    Powers& operator=(const Powers&) = delete;
-
-    [[nodiscard]] PolyLanes last(std::size_t group) const noexcept
-    {
-        constexpr std::array<std::size_t, 8> block_of_lane{0, 4, 1, 5, 2, 6, 3, 7}; // as unpacking leaves them
-        alignas(64) std::uint64_t limb[3][8];
-        for (std::size_t lane = 0; lane < block_of_lane.size(); ++lane) {
-            const auto& power = of[16 - 8 * group - block_of_lane[lane]];
-            limb[0][lane] = power.limb0;
-            limb[1][lane] = power.limb1;
-            limb[2][lane] = power.limb2;
-        }
-        const PolyLanes out{_mm512_load_si512(limb[0]), _mm512_load_si512(limb[1]), _mm512_load_si512(limb[2])};
-        wipe({reinterpret_cast<std::uint8_t*>(limb), sizeof limb});
-        return out;
-    }
-};
-
-// The state after the first `steps` times sixteen blocks.
-PolyElement absorb_steps(const std::uint8_t* key, const std::uint8_t* text, std::size_t steps) noexcept
+// What each lane of the last step is multiplied by: block i of its sixteen is due r^(16 - i).
+PolyLanes last_factors(const PolyPowers& powers, std::size_t group) noexcept
 {
-    const Powers powers(key);
-    const auto& sixteenth = powers.of[16];
-    const PolyLanes common{splat64(sixteenth.limb0), splat64(sixteenth.limb1), splat64(sixteenth.limb2)};
-    const auto zero = _mm512_setzero_si512();
-    PolyLanes even{zero, zero, zero};
-    auto odd = even;
-    const auto add = [](PolyLanes& state, const PolyLanes& factor, const std::uint8_t* from) {
+    constexpr std::array<std::size_t, 8> block_of_lane{0, 4, 1, 5, 2, 6, 3, 7}; // as unpacking leaves them
+    alignas(64) std::uint64_t limb[3][8];
+    for (std::size_t lane = 0; lane < block_of_lane.size(); ++lane) {
+        const auto& power = powers.of[16 - 8 * group - block_of_lane[lane]];
+        limb[0][lane] = power.limb0;
+        limb[1][lane] = power.limb1;
+        limb[2][lane] = power.limb2;
+    }
+    const PolyLanes out{_mm512_load_si512(limb[0]), _mm512_load_si512(limb[1]), _mm512_load_si512(limb[2])};
+    wipe({reinterpret_cast<std::uint8_t*>(limb), sizeof limb});
+    return out;
+}
+
+// Sixteen blocks at a time: every lane goes by r^16, and at the end by what its last block is due.
+class LongPoly {
+  public:
+    LongPoly(const PolyPowers& powers, const PolyElement& state) noexcept
+        : powers_(powers)
+        , common_{splat64(powers.of[16].limb0), splat64(powers.of[16].limb1), splat64(powers.of[16].limb2)}
+    {
+        const auto first_lane = [](std::uint64_t value) { return _mm512_maskz_mov_epi64(1, splat64(value)); };
+        const auto zero = _mm512_setzero_si512();
+        even_ = {first_lane(state.limb0), first_lane(state.limb1), first_lane(state.limb2)};
+        odd_ = {zero, zero, zero};
+    }
+
+    void absorb(const std::uint8_t* text, std::size_t steps) noexcept
+    {
+        for (std::size_t step = 0; step < steps; ++step, text += poly_step_bytes) {
+            if (begun_) {
+                poly_multiply(even_, common_);
+                poly_multiply(odd_, common_);
+            }
+            begun_ = true;
+            add(even_, text);
+            add(odd_, text + poly_step_bytes / 2);
+        }
+    }
+
+    // Requires: at least one step was absorbed.
+    [[nodiscard]] PolyElement finish() noexcept
+    {
+        poly_multiply(even_, last_factors(powers_, 0));
+        poly_multiply(odd_, last_factors(powers_, 1));
+        const auto sum = [](__m512i left, __m512i right) {
+            return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(left, right)));
+        };
+        PolyElement state{sum(even_.limb0, odd_.limb0), sum(even_.limb1, odd_.limb1), sum(even_.limb2, odd_.limb2)};
+        state.limb1 += state.limb0 >> 44U;
+        state.limb0 &= mask44;
+        state.limb2 += state.limb1 >> 44U;
+        state.limb1 &= mask44;
+        state.limb0 += (state.limb2 >> 42U) * 5;
+        state.limb2 &= mask42;
+        return state;
+    }
+
+  private:
+    static void add(PolyLanes& state, const std::uint8_t* from) noexcept
+    {
         const auto first = _mm512_loadu_si512(from);
         const auto second = _mm512_loadu_si512(from + sizeof(__m512i));
-        poly_step(state, factor, _mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
-    };
-    for (std::size_t step = 1; step < steps; ++step, text += poly_step_bytes) {
-        add(even, common, text);
-        add(odd, common, text + poly_step_bytes / 2);
+        poly_add(state, _mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
     }
-    add(even, powers.last(0), text);
-    add(odd, powers.last(1), text + poly_step_bytes / 2);
 
-    const auto sum = [](__m512i left, __m512i right) {
-        return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(left, right)));
-    };
-    PolyElement state{sum(even.limb0, odd.limb0), sum(even.limb1, odd.limb1), sum(even.limb2, odd.limb2)};
-    state.limb1 += state.limb0 >> 44U;
-    state.limb0 &= mask44;
-    state.limb2 += state.limb1 >> 44U;
-    state.limb1 &= mask44;
-    state.limb0 += (state.limb2 >> 42U) * 5;
-    state.limb2 &= mask42;
-    return state;
-}
+    const PolyPowers& powers_;
+    PolyLanes common_;
+    PolyLanes even_;
+    PolyLanes odd_;
+    bool begun_ = false;
+};
 
 void write_tag(const std::uint8_t* key, Bytes ciphertext, std::uint8_t* tag) noexcept
 {
-    PolyElement state;
+    Poly1305 poly(key);
     if (ciphertext.size() >= long_poly_bytes_min) {
+        PolyPowers powers;
+        powers.make(poly.factor());
+        LongPoly lanes_of(powers, {});
         const auto steps = ciphertext.size() / poly_step_bytes;
-        state = absorb_steps(key, ciphertext.data(), steps);
+        lanes_of.absorb(ciphertext.data(), steps);
+        poly.set_state(lanes_of.finish());
         ciphertext = ciphertext.subspan(steps * poly_step_bytes);
     }
-    Poly1305 poly(key, state);
     poly.absorb(ciphertext);
     poly.finish(tag);
-    wipe({reinterpret_cast<std::uint8_t*>(&state), sizeof state});
 }
 
 std::size_t first_blocks(const Words& words, std::size_t text_bytes, Blocks& out) noexcept
@@ -329,6 +349,44 @@ bool open_box_avx512(const BoxPosition& at, Bytes box, std::uint8_t* output) noe
         apply_key_stream(words, blocks, count, movable_source(ciphertext, output), output, ciphertext.size());
     }
     return good;
+}
+
+void run_blocks_avx512(const BoxPosition& at, const BoxRun& run, Poly1305& poly, PolyPowers& powers) noexcept
+{
+    constexpr std::size_t blocks_per_step = poly_step_bytes / salsa20_block_bytes;
+    if (!powers.made) {
+        powers.make(poly.factor());
+    }
+    const Words words(at);
+    Blocks blocks;
+    LongPoly long_poly(powers, poly.state());
+    const auto absorb = [&](const std::uint8_t* text, std::size_t count, bool last) {
+        const auto steps = count / blocks_per_step;
+        long_poly.absorb(text, steps);
+        if (last) {
+            if (run.blocks >= blocks_per_step) {
+                poly.set_state(long_poly.finish());
+            }
+            poly.absorb(Bytes(text, count * salsa20_block_bytes).subspan(steps * poly_step_bytes));
+        }
+    };
+    for (std::size_t done = 0; done < run.blocks;) {
+        const auto* from = run.from + done * salsa20_block_bytes;
+        auto* to = run.to + done * salsa20_block_bytes;
+        const auto left = run.blocks - done;
+        const auto count = std::min(make_blocks(words, run.first + done, left, blocks), left);
+        if (run.opening) {
+            absorb(from, count, count == left);
+        }
+        for (std::size_t index = 0; index < count; ++index) {
+            add_part(from + index * salsa20_block_bytes, to + index * salsa20_block_bytes, salsa20_block_bytes,
+                     blocks.block[index].value);
+        }
+        if (!run.opening) {
+            absorb(to, count, count == left);
+        }
+        done += count;
+    }
 }
 
 } // namespace caisson::crypto::kernels

@@ -46,7 +46,7 @@ State initial_state(const std::uint8_t* key, const std::array<std::uint32_t, 4>&
     return x;
 }
 
-Block key_stream_block(const BoxPosition& at, std::uint64_t index) noexcept
+void write_block(const BoxPosition& at, std::uint64_t index, std::uint8_t* block) noexcept
 {
     const auto nonce = __builtin_bswap64(at.counter);
     auto initial = initial_state(at.key.expose().data(),
@@ -57,10 +57,15 @@ Block key_stream_block(const BoxPosition& at, std::uint64_t index) noexcept
     for (std::size_t word = 0; word < x.size(); ++word) {
         x[word] += initial[word];
     }
-    Block block;
-    std::memcpy(block.data(), x.data(), sizeof x);
+    std::memcpy(block, x.data(), sizeof x);
     wipe({reinterpret_cast<std::uint8_t*>(x.data()), sizeof x});
     wipe({reinterpret_cast<std::uint8_t*>(initial.data()), sizeof initial});
+}
+
+Block key_stream_block(const BoxPosition& at, std::uint64_t index) noexcept
+{
+    Block block;
+    write_block(at, index, block.data());
     return block;
 }
 
@@ -82,6 +87,31 @@ void apply_key_stream(const BoxPosition& at, const Block& first, const std::uint
 }
 
 } // namespace
+
+void write_key_stream_block(const BoxPosition& at, std::uint64_t index, std::span<std::uint8_t, 64> block) noexcept
+{
+    write_block(at, index, block.data());
+}
+
+void run_blocks_portable(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept
+{
+    Block key;
+    for (std::size_t index = 0; index < run.blocks; ++index) {
+        write_block(at, run.first + index, key.data());
+        const auto* from = run.from + index * key.size();
+        auto* to = run.to + index * key.size();
+        if (run.opening) {
+            poly.absorb({from, key.size()});
+        }
+        for (std::size_t octet = 0; octet < key.size(); ++octet) {
+            to[octet] = static_cast<std::uint8_t>(from[octet] ^ key[octet]);
+        }
+        if (!run.opening) {
+            poly.absorb({to, key.size()});
+        }
+    }
+    wipe(key);
+}
 
 void hsalsa20(std::span<std::uint8_t, 32> output, std::span<const std::uint8_t, 16> input,
               std::span<const std::uint8_t, 32> key) noexcept

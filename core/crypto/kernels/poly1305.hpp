@@ -78,6 +78,11 @@ class Poly1305 {
     Poly1305(const Poly1305&) = delete;
     Poly1305& operator=(const Poly1305&) = delete;
 
+    // For vector kernels, which go on from here and come back to it between whole blocks.
+    [[nodiscard]] const PolyElement& state() const noexcept { return state_; }
+    [[nodiscard]] const PolyElement& factor() const noexcept { return r_; }
+    void set_state(const PolyElement& state) noexcept { state_ = state; }
+
     // All of the message that is left; a last partial block is padded as the RFC says.
     void absorb(Bytes bytes) noexcept
     {

@@ -1,0 +1,93 @@
+#include "core/crypto/box_stream.hpp"
+
+#include "core/check.hpp"
+#include "core/crypto/constant_time.hpp"
+
+#include <algorithm>
+
+namespace caisson::crypto {
+namespace {
+
+ByteArray<kernels::salsa20_block_bytes> first_block(const BoxPosition& at) noexcept
+{
+    ByteArray<kernels::salsa20_block_bytes> block;
+    kernels::write_key_stream_block(at, 0, block);
+    return block;
+}
+
+} // namespace
+
+BoxStream::BoxStream(BoxKernel kernel, const BoxPosition& at) noexcept
+    : kernel_(kernel)
+    , counter_(at.counter)
+    , key_stream_(first_block(at))
+    , poly_(key_stream_.data())
+{
+    std::copy(at.key.expose().begin(), at.key.expose().end(), key_.expose().begin());
+    wipe(MutableBytes(key_stream_).first(kernels::box_key_bytes));
+}
+
+BoxStream::~BoxStream()
+{
+    wipe(key_stream_);
+    wipe(ciphertext_);
+}
+
+void BoxStream::feed_some(Bytes from, std::uint8_t* to, bool opening) noexcept
+{
+    for (const auto octet : from) {
+        const auto other = static_cast<std::uint8_t>(octet ^ key_stream_[used_]);
+        ciphertext_[used_] = opening ? octet : other;
+        *to++ = other;
+        ++used_;
+    }
+    if (used_ == key_stream_.size()) {
+        poly_.absorb(Bytes(ciphertext_).subspan(begin_));
+    }
+}
+
+void BoxStream::feed(Bytes from, std::uint8_t* to, bool opening) noexcept
+{
+    CHECK(!ended_);
+    from = {kernels::movable_source(from, to), from.size()};
+    while (!from.empty()) {
+        auto count = std::min(from.size(), key_stream_.size() - used_);
+        if (count != 0) {
+            feed_some(from.first(count), to, opening);
+        } else if (const auto blocks = from.size() / key_stream_.size(); blocks != 0) {
+            const kernels::BoxRun run{next_block_, from.data(), to, blocks, opening};
+            if (kernel_ == BoxKernel::avx512) {
+                kernels::run_blocks_avx512(at(), run, poly_, powers_);
+            } else {
+                kernels::run_blocks_portable(at(), run, poly_);
+            }
+            next_block_ += blocks;
+            count = blocks * key_stream_.size();
+        } else {
+            kernels::write_key_stream_block(at(), next_block_++, key_stream_);
+            begin_ = used_ = 0;
+        }
+        from = from.subspan(count);
+        to += count;
+    }
+}
+
+BoxTag BoxStream::end() noexcept
+{
+    CHECK(!ended_);
+    ended_ = true;
+    if (used_ != key_stream_.size()) {
+        poly_.absorb(Bytes(ciphertext_).subspan(begin_, used_ - begin_));
+    }
+    BoxTag tag;
+    poly_.finish(tag.data());
+    return tag;
+}
+
+bool BoxOpener::finish(const BoxTag& tag) noexcept
+{
+    const auto own = end();
+    return equal(own, tag);
+}
+
+} // namespace caisson::crypto
