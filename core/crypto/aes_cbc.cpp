@@ -1,6 +1,7 @@
 #include "core/crypto/aes_cbc.hpp"
 
 #include "core/check.hpp"
+#include "core/crypto/constant_time.hpp"
 
 namespace caisson::crypto {
 namespace {
@@ -10,6 +11,25 @@ void add(AesBlock& block, const AesBlock& other) noexcept
     for (std::size_t index = 0; index < aes_block_bytes; ++index) {
         block[index] = static_cast<std::uint8_t>(block[index] ^ other[index]);
     }
+}
+
+// All ones when left < right; both below 2^31.
+std::uint32_t mask_if_less(std::size_t left, std::size_t right) noexcept
+{
+    const auto difference = static_cast<std::uint32_t>(left) - static_cast<std::uint32_t>(right);
+    return std::uint32_t{0} - (difference >> 31U);
+}
+
+// Which octet was wrong must not show in the time: that answers a decryption oracle's questions.
+bool padding_is_valid(Bytes text, std::size_t padding) noexcept
+{
+    std::uint32_t wrong = mask_if_less(padding, 1) | mask_if_less(aes_block_bytes, padding);
+    for (std::size_t index = 1; index <= aes_block_bytes; ++index) {
+        const auto is_padding = mask_if_less(index, padding + 1);
+        wrong |= is_padding & static_cast<std::uint32_t>(text[text.size() - index] ^ padding);
+    }
+    hide_from_optimiser(wrong);
+    return wrong == 0;
 }
 
 AesBlock block_at(Bytes bytes, std::size_t at) noexcept
@@ -53,11 +73,7 @@ Result<std::size_t> cbc_decrypt(const Aes& cipher, const AesBlock& iv, Bytes cip
         previous = encrypted;
     }
     const std::size_t padding = output[ciphertext.size() - 1];
-    bool valid = padding >= 1 && padding <= aes_block_bytes;
-    for (std::size_t index = 1; index <= aes_block_bytes; ++index) {
-        valid &= index > padding || output[ciphertext.size() - index] == padding;
-    }
-    if (!valid) {
+    if (!public_verdict(padding_is_valid(output.first(ciphertext.size()), padding))) {
         wipe(output.first(ciphertext.size()));
         return fail(Kind::malformed, "AES-CBC text has wrong padding");
     }

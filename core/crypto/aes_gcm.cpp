@@ -187,7 +187,7 @@ Status gcm_decrypt(const Aes& cipher, const GcmNonce& nonce, Bytes associated, B
                    MutableBytes output) noexcept
 {
     CHECK(output.size() == ciphertext.size());
-    if (!equal(tag_of(cipher, nonce, associated, ciphertext), tag)) {
+    if (!public_verdict(equal(tag_of(cipher, nonce, associated, ciphertext), tag))) {
         return fail(Kind::unauthentic, "an AES-GCM tag does not verify");
     }
     apply_key_stream(cipher, nonce, ciphertext, output);

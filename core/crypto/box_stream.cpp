@@ -87,7 +87,7 @@ BoxTag BoxStream::end() noexcept
 bool BoxOpener::finish(const BoxTag& tag) noexcept
 {
     const auto own = end();
-    return equal(own, tag);
+    return public_verdict(equal(own, tag));
 }
 
 } // namespace caisson::crypto

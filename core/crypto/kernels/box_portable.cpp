@@ -145,7 +145,7 @@ bool open_box_portable(const BoxPosition& at, Bytes box, std::uint8_t* output) n
     Poly1305 poly(first.data());
     poly.absorb(ciphertext);
     poly.finish(tag.data());
-    const bool good = equal(tag, box.first(box_tag_bytes));
+    const bool good = public_verdict(equal(tag, box.first(box_tag_bytes)));
     if (good) {
         apply_key_stream(at, first, movable_source(ciphertext, output), output, ciphertext.size());
     }
