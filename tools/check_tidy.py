@@ -4,7 +4,7 @@
 Usage: check_tidy.py BUILD_FOLDER [FILE...]   (the folder has compile_commands.json)
 
 A file is looked at again only when it, a header of ours that it reaches, its compile command, .clang-tidy or
-clang-tidy's version changed. What was clean is remembered in build/tidy-cache.
+clang-tidy's version changed. What was clean is remembered in $CAISSON_CACHE/tidy, or build/tidy.
 """
 import hashlib
 import json
@@ -25,7 +25,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-macro-expansion",
          "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument", "-Wno-sign-conversion"]
 UNKNOWN_TO_CLANG = " -fno-tree-loop-distribute-patterns"
-CACHE = tree.TOP / "build" / "tidy-cache"
+CACHE = Path(os.environ.get("CAISSON_CACHE", tree.TOP / "build")) / "tidy"
 
 
 def commands(build_folder):
@@ -58,7 +58,7 @@ def reached(name, known):
 
 
 def key_of(name, command, base, known):
-    digest = hashlib.sha256(base + command.encode())
+    digest = hashlib.sha256(base + command.replace(str(tree.TOP), "").encode())
     for part in reached(name, known):
         digest.update(f"{part} {known[part][0]}\n".encode())
     return digest.hexdigest()
@@ -66,7 +66,7 @@ def key_of(name, command, base, known):
 
 def clang_commands(build_folder):
     """A folder with the compile commands as clang understands them."""
-    folder = CACHE / "commands"
+    folder = tree.TOP / "build" / "tidy-commands"
     folder.mkdir(parents=True, exist_ok=True)
     text = (Path(build_folder) / "compile_commands.json").read_text()
     (folder / "compile_commands.json").write_text(text.replace(UNKNOWN_TO_CLANG, ""))
@@ -92,6 +92,7 @@ def main():
     waiting = sorted(name for name, key in keys.items() if not (CACHE / key).exists())
     print(f"{len(keys)} files, {len(waiting)} to look at", flush=True)
     folder = clang_commands(build_folder)
+    CACHE.mkdir(parents=True, exist_ok=True)
     failures = 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for name, (status, text, seconds) in zip(waiting, pool.map(lambda one: examine(one, folder), waiting)):

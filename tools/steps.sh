@@ -2,8 +2,9 @@
 # The caller stands in the top folder.
 log_folder=build/log
 mkdir -p "$log_folder"
-# What compilers remember stays in build/ too, unless whoever calls wants it elsewhere.
-export CCACHE_DIR="${CCACHE_DIR:-$PWD/build/ccache}" CCACHE_BASEDIR="$PWD"
+# What compilers and clang-tidy remember stays in build/ too, unless whoever calls wants it elsewhere.
+export CAISSON_CACHE="${CAISSON_CACHE:-$PWD/build}"
+export CCACHE_DIR="${CCACHE_DIR:-$CAISSON_CACHE/ccache}" CCACHE_BASEDIR="$PWD"
 
 # missing_packages LIST...: names from packages/LIST.txt that are not installed. PACKAGE?COMMAND: only where there is no
 # such command, whoever brought it.

@@ -18,7 +18,7 @@ sys.path.insert(0, HERE)
 from home import Failed, PYTHON, expect, home_for, time, wait_until  # noqa: E402
 
 PEERS = os.path.join(HERE, "interop")
-BUILD = os.path.join(HERE, "..", "..", "build", "interop")
+BUILD = os.path.join(os.environ.get("CAISSON_CACHE") or os.path.join(HERE, "..", "..", "build"), "interop")
 ZEROMQ_JS = "zeromq@6"
 PAIRS = (("REP", "REQ"), ("ROUTER", "DEALER"), ("PUB", "SUB"), ("XPUB", "XSUB"), ("PULL", "PUSH"), ("PAIR", "PAIR"))
 SIZES = ["0", "1,0,255", "256,65539", "1048576"]
@@ -35,7 +35,7 @@ class Language:
 
 
 def compiled(name, packages):
-    """The C peer, built once into build/interop."""
+    """The C peer, built once."""
     program, source = os.path.join(BUILD, name), os.path.join(PEERS, f"{name}.c")
     if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
         flags = subprocess.run(["pkg-config", "--cflags", "--libs", *packages], capture_output=True, text=True,
@@ -46,7 +46,7 @@ def compiled(name, packages):
 
 
 def node_modules():
-    """npm's zeromq, installed once into build/interop."""
+    """npm's zeromq, installed once."""
     folder = os.path.join(BUILD, "node_modules")
     if not os.path.isdir(os.path.join(folder, "zeromq")):
         os.makedirs(BUILD, exist_ok=True)
