@@ -5,8 +5,12 @@
 // pointers; the chamber copies a slot once, and an input once, before it looks at them, and writes
 // outwards only in aligned 8-byte words. A lane has one producer (host side) and one consumer (chamber).
 //
-// Producer: fills slots [head, head+n), stores `head` (release), wakes `doorbell` if `chamber_asleep`.
-// Chamber:  answers slots in order, stores `tail` (release), wakes `tail` if `producer_asleep`.
+// Producer: fills the slot of its next position, its status `pending`, and publishes it by its `turn` (release), last;
+//           then moves `head`; then, behind a full fence, if `chamber_asleep`, changes `doorbell` and wakes it.
+//           An answer is there when its slot's status is no longer pending.
+// Chamber:  takes slots in order as long as the next one has its turn; writes each answer, then its status (release),
+//           and after a run of them `tail` (release); then, behind a full fence, wakes `tail` if `producer_asleep`.
+// So that a call moves one cache line each way: the slot's own.
 #pragma once
 
 #include "airlock/limits.hpp"
@@ -29,7 +33,7 @@ enum class SlotStatus : std::uint32_t {
     bad_slot = 66,
 };
 
-// 64 bytes, one cache line. The producer writes the first six fields, the chamber the last two
+// 64 bytes, one cache line. The producer writes all but the last two, the chamber the last two
 // (as one aligned 8-byte word).
 struct alignas(64) Slot {
     std::uint32_t request;
@@ -37,16 +41,26 @@ struct alignas(64) Slot {
     std::uint64_t input_offset;  // into the lane's arena
     std::uint64_t output_offset; // into the lane's arena; a multiple of 8
     std::uint32_t output_capacity;
-    std::uint32_t reserved;
-    std::uint64_t tag; // the producer's own; the chamber does not read it
+    std::uint32_t turn; // position + 1: published; anything else: not yet
+    std::uint64_t tag;  // the producer's own id of it; the chamber does not read it
     SlotStatus status;
     std::uint32_t output_size;
 };
 static_assert(sizeof(Slot) == 64);
 static_assert(offsetof(Slot, status) % 8 == 0 && offsetof(Slot, output_size) == offsetof(Slot, status) + 4);
 
+inline void publish(Slot& slot, std::uint32_t position) noexcept
+{
+    __atomic_store_n(&slot.turn, position + 1, __ATOMIC_RELEASE);
+}
+
+[[nodiscard]] inline bool is_published(const Slot& slot, std::uint32_t position) noexcept
+{
+    return __atomic_load_n(&slot.turn, __ATOMIC_ACQUIRE) == position + 1;
+}
+
 struct Lane {
-    alignas(64) std::atomic<std::uint32_t> head;            // written by the producer
+    alignas(64) std::atomic<std::uint32_t> head;            // written by the producer, for whoever takes the lane next
     alignas(64) std::atomic<std::uint32_t> tail;            // written by the chamber
     alignas(64) std::atomic<std::uint32_t> producer_asleep; // written by the producer
     alignas(64) std::atomic<std::uint32_t> owner_pid;       // 0 = free; host side only

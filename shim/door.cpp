@@ -228,10 +228,24 @@ Status Door::take_lane() noexcept
             continue;
         }
         lane_ = index;
-        // The owner before us may have died while it waited: its request is answered first.
-        return wait_for(lane, lane.head.load(std::memory_order_acquire));
+        return continue_lane(lane);
     }
     return fail(Kind::unavailable, "more processes than the ring has lanes");
+}
+
+// The owner before us may have died at any point of its request: what it published is answered first, and where the
+// chamber then stands we go on.
+Status Door::continue_lane(Lane& lane) noexcept
+{
+    auto position = lane.tail.load(std::memory_order_acquire);
+    for (std::uint32_t count = 0; count < airlock::slots_per_lane; ++count) {
+        if (!airlock::is_published(lane.slots[position % airlock::slots_per_lane], position)) {
+            break;
+        }
+        TRY(wait_for(lane, ++position));
+    }
+    lane.head.store(position, std::memory_order_release);
+    return {};
 }
 
 Result<std::size_t> Door::exchange(std::uint32_t request, std::initializer_list<Bytes> parts,
@@ -252,10 +266,11 @@ Result<std::size_t> Door::exchange(std::uint32_t request, std::initializer_list<
                 .input_offset = 0,
                 .output_offset = output_offset,
                 .output_capacity = static_cast<std::uint32_t>((capacity + 7) / 8 * 8), // the chamber writes words
-                .reserved = 0,
+                .turn = position,
                 .tag = 0,
                 .status = SlotStatus::pending,
                 .output_size = 0};
+    airlock::publish(slot, position);
     lane.head.store(position + 1, std::memory_order_release);
     ring_->doorbell.fetch_add(1, std::memory_order_seq_cst);
     if (ring_->chamber_asleep.load(std::memory_order_seq_cst) != 0) {

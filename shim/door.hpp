@@ -53,6 +53,7 @@ class Door {
     Status attach() noexcept;
     Status map_ring() noexcept;
     Status take_lane() noexcept;
+    Status continue_lane(airlock::Lane& lane) noexcept;
     Result<std::size_t> exchange(std::uint32_t request, std::initializer_list<Bytes> parts,
                                  std::initializer_list<MutableBytes> outputs) noexcept;
     Status wait_for(airlock::Lane& lane, std::uint32_t position) noexcept;

@@ -27,6 +27,7 @@ struct EnclaveOptions {
     // Tests: a step of the lock-down that shall look as if the kernel lacked it, and the errno it gives.
     std::string missing_step;
     int missing_error = 0;
+    bool spin = true; // false: both sides of the ring sleep at once instead of spinning for 10 us first
 };
 
 // One protection of the lock-down, in the order it was applied.
@@ -70,8 +71,20 @@ class Enclave {
         Bytes input;
         MutableBytes output;
         Result<std::size_t> result = std::size_t{0};
+        // How much CPU time the chamber may use for it before it counts as hung. More for what is slow by design.
+        std::uint32_t patience_ms = 60;
     };
     virtual void call_many(std::span<Call> calls) = 0;
+
+    // The same in two halves, so that the chamber works on one batch while the next is prepared. Flights are answered
+    // in the order of their submission. The calls, their inputs and their outputs stay where they are until reaped:
+    // a result may be filled in any time from `submit` on.
+    struct Flight {
+        std::uint64_t number = 0;
+        std::size_t taken = 0; // the first so many of the calls; 0: the ring is full, reap an earlier flight first
+    };
+    [[nodiscard]] virtual Flight submit(std::span<Call> calls) = 0; // does not wait
+    virtual void reap(const Flight& flight) = 0;                    // waits until each result of it is filled in
 
     [[nodiscard]] virtual const EnclaveFacts& facts() const noexcept = 0;
     [[nodiscard]] virtual bool alive() noexcept = 0;

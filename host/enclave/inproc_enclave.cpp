@@ -48,7 +48,7 @@ class InprocEnclave final : public Enclave {
         , facts_(facts_of(options, root))
         , identity_(identity_of(options, root))
         , keys_(root.keys_for(facts_.platform, facts_.mrenclave, facts_.mrsigner, facts_.product))
-        , client_(memory_.ring(), [this] { return alive(); })
+        , client_(memory_.ring(), [this](const Stall&) { return alive(); }, spin_budget_ticks())
     {
     }
     ~InprocEnclave() override
@@ -66,6 +66,8 @@ class InprocEnclave final : public Enclave {
         return client_.call(request, input, output);
     }
     void call_many(std::span<Call> calls) override { client_.call_many(calls); }
+    [[nodiscard]] Flight submit(std::span<Call> calls) override { return client_.submit(calls); }
+    void reap(const Flight& flight) override { client_.reap(flight); }
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override { return serving_.load(std::memory_order_acquire); }
     [[nodiscard]] int ring_fd() const noexcept override { return memory_.descriptor(); }

@@ -76,7 +76,7 @@ loader::StartFacts start_facts(const Root& root, const EnclaveFacts& facts, cons
     start.platform = static_cast<std::uint32_t>(facts.platform);
     start.root = static_cast<std::uint32_t>(root.kind());
     start.features = cpu_features();
-    start.spin_budget_ticks = spin_budget_ticks();
+    start.spin_budget_ticks = options.spin ? spin_budget_ticks() : 0;
     const auto& missing = options.missing_step;
     missing.copy(start.missing_step.data(), start.missing_step.size() - 1);
     start.missing_error = options.missing_error;
@@ -103,10 +103,10 @@ loader::StartFacts start_facts(const Root& root, const EnclaveFacts& facts, cons
 
 class ProcessEnclave final : public Enclave {
   public:
-    ProcessEnclave(RingMemory memory, EnclaveFacts facts)
+    ProcessEnclave(RingMemory memory, EnclaveFacts facts, std::uint32_t spin_ticks)
         : memory_(std::move(memory))
         , facts_(std::move(facts))
-        , client_(memory_.ring(), [this] { return alive(); })
+        , client_(memory_.ring(), [this](const Stall&) { return alive(); }, spin_ticks)
     {
     }
     ~ProcessEnclave() override { stop(); }
@@ -118,6 +118,8 @@ class ProcessEnclave final : public Enclave {
         return client_.call(request, input, output);
     }
     void call_many(std::span<Call> calls) override { client_.call_many(calls); }
+    [[nodiscard]] Flight submit(std::span<Call> calls) override { return client_.submit(calls); }
+    void reap(const Flight& flight) override { client_.reap(flight); }
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override;
     [[nodiscard]] int ring_fd() const noexcept override { return memory_.descriptor(); }
@@ -234,9 +236,9 @@ Outcome<std::unique_ptr<Enclave>> open_process_enclave(const EnclaveOptions& opt
 {
     auto files = TRY(load_files(options));
     files.facts.root = root.kind();
-    auto memory = TRY(RingMemory::create(spin_budget_ticks()));
-    auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), files.facts);
     auto start = start_facts(root, files.facts, options);
+    auto memory = TRY(RingMemory::create(start.spin_budget_ticks));
+    auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), files.facts, start.spin_budget_ticks);
     const auto started = enclave->start(files, start);
     wipe({reinterpret_cast<std::uint8_t*>(&start), sizeof start});
     if (!started) {

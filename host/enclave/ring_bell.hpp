@@ -7,11 +7,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <ctime>
+
 namespace caisson::host::enclave {
 
-inline long ring_futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value) noexcept
+// `timeout_ms` 0: none. The ring is shared between processes, so no FUTEX_PRIVATE.
+inline long ring_futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
+                       std::uint32_t timeout_ms = 0) noexcept
 {
-    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, nullptr, nullptr, 0);
+    const timespec timeout{timeout_ms / 1000, static_cast<long>(timeout_ms % 1000) * 1'000'000};
+    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value,
+                     timeout_ms == 0 ? nullptr : &timeout, nullptr, 0);
 }
 
 inline void wake_producers(airlock::Ring& ring) noexcept

@@ -1,9 +1,9 @@
 #include "host/enclave/ring_client.hpp"
 
-#include <linux/futex.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "core/check.hpp"
+#include "host/enclave/ring_bell.hpp"
+
+#include <x86intrin.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,35 +13,40 @@ namespace {
 
 using airlock::Slot;
 using airlock::SlotStatus;
+using Call = Enclave::Call;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto spin_time = std::chrono::microseconds(10);
-constexpr long nap_ns = 50'000'000; // between two looks whether the chamber still lives
-constexpr auto answer_time_max = std::chrono::seconds(10);
+constexpr std::uint32_t nap_ms = 10; // between two looks whether the chamber still serves
+// Whoever gets no CPU at all is given this long, and four times its patience if that is more.
+constexpr auto starved_max = std::chrono::seconds(10);
 constexpr std::size_t batch_max = 64;
+constexpr std::uint32_t group_slots = 8; // published, and called near, together
+constexpr std::size_t near_bytes = 192;
 static_assert(2 * airlock::payload_bytes_max + 128 <= airlock::lane_arena_bytes &&
               batch_max <= airlock::slots_per_lane);
 
-long futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value, const timespec* timeout) noexcept
-{
-    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value, timeout, nullptr, 0);
-}
-
-bool several_cpus_allowed() noexcept
-{
-    cpu_set_t allowed;
-    return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 1;
-}
+constexpr Error gone_error{Kind::unavailable, "the chamber has ended or does not answer"};
 
 constexpr std::size_t rounded_up(std::size_t size) noexcept
 {
     return (size + 63) & ~std::size_t{63};
 }
 
+bool fits_the_airlock(const Call& call) noexcept
+{
+    return call.input.size() <= airlock::payload_bytes_max;
+}
+
 // What a call gets of the arena for its answer, however large its own buffer is.
-std::size_t room_of(const Enclave::Call& call) noexcept
+std::size_t room_of(const Call& call) noexcept
 {
     return std::min(call.output.size(), airlock::payload_bytes_max);
+}
+
+// Never nothing, so that no two flights begin at the same place.
+std::size_t arena_bytes_of(const Call& call) noexcept
+{
+    return std::max<std::size_t>(rounded_up(call.input.size()) + rounded_up(room_of(call)), 64);
 }
 
 // One copy of what the chamber wrote, then the judgement.
@@ -63,129 +68,335 @@ Result<std::size_t> outcome_of(Slot& slot, std::size_t capacity) noexcept
     return fail(Kind::forbidden, "the chamber does not permit this request now");
 }
 
+void withdraw_requests(airlock::Lane& lane) noexcept
+{
+    const auto head = lane.head.load(std::memory_order_acquire);
+    const auto waiting = std::min(head - lane.tail.load(std::memory_order_relaxed), airlock::slots_per_lane);
+    for (std::uint32_t back = waiting; back > 0; --back) {
+        auto& slot = lane.slots[(head - back) % airlock::slots_per_lane];
+        const std::uint64_t word = static_cast<std::uint32_t>(Kind::unavailable); // and no output
+        __atomic_store_n(reinterpret_cast<std::uint64_t*>(&slot.status), word, __ATOMIC_RELEASE);
+    }
+    lane.tail.store(head, std::memory_order_seq_cst);
+}
+
 } // namespace
 
-RingClient::RingClient(airlock::Ring& ring, std::function<bool()> alive)
+RingClient::RingClient(airlock::Ring& ring, std::function<bool(const Stall&)> serves, std::uint32_t spin_ticks)
     : ring_(ring)
     , lane_(ring.lanes[0])
-    , alive_(std::move(alive))
-    , may_spin_(several_cpus_allowed())
+    , serves_(std::move(serves))
+    , head_(ring.lanes[0].head.load(std::memory_order_relaxed))
+    , freed_(head_)
+    , spin_ticks_(spin_ticks)
 {
 }
 
 Result<std::size_t> RingClient::call(std::uint32_t request, Bytes input, MutableBytes output)
 {
-    Enclave::Call call{request, input, output, std::size_t{0}};
+    Call call{request, input, output, std::size_t{0}};
     call_many({&call, 1});
     return call.result;
 }
 
-void RingClient::call_many(std::span<Enclave::Call> calls)
+void RingClient::call_many(std::span<Call> calls)
 {
     const std::scoped_lock lock(mutex_);
     while (!calls.empty()) {
-        calls = calls.subspan(exchange(calls));
+        const auto flight = take_off(calls);
+        if (flight.taken == 0) {
+            land_oldest(); // whoever's it is: its answers go where its owner will look for them
+        }
+        calls = calls.subspan(flight.taken);
+    }
+    const auto last = departed_;
+    while (landed_ < last) {
+        land_oldest();
     }
 }
 
-std::size_t RingClient::exchange(std::span<Enclave::Call> calls)
+Enclave::Flight RingClient::submit(std::span<Call> calls)
 {
-    if (gone_) { // a late answer to an earlier request must not be taken for this one's
-        calls[0].result = fail(Kind::unavailable, "the chamber has ended or does not answer");
-        return 1;
+    const std::scoped_lock lock(mutex_);
+    return take_off(calls);
+}
+
+void RingClient::reap(const Enclave::Flight& flight)
+{
+    const std::scoped_lock lock(mutex_);
+    while (landed_ < std::min(flight.number, departed_)) {
+        land_oldest();
     }
-    auto* arena = ring_.arenas[0];
-    std::array<std::size_t, batch_max> output_at{};
-    const auto start = lane_.head.load(std::memory_order_relaxed);
-    std::size_t used = 0;
+}
+
+Enclave::Flight RingClient::take_off(std::span<Call> calls)
+{
+    if (gone_) { // a late answer to an earlier request must not be taken for one of these
+        for (auto& call : calls) {
+            call.result = std::unexpected(gone_error);
+        }
+        return {0, calls.size()};
+    }
+    const auto slots_free = airlock::slots_per_lane - (head_ - freed_);
+    const auto count = std::min({calls.size(), batch_max, std::size_t{slots_free}});
+    if (count == 0 || in_flight() == flights_max) {
+        return {};
+    }
+    std::size_t wanted = 0;
+    for (const auto& call : calls.first(count)) {
+        wanted += fits_the_airlock(call) ? arena_bytes_of(call) : 0;
+    }
+    const auto place = place_for(wanted);
+    if (fits_the_airlock(calls[0]) && arena_bytes_of(calls[0]) > place.size) {
+        return {};
+    }
+    const auto taken = publish(calls.first(count), place);
+    return {departed_, taken};
+}
+
+// Flights lie one behind the other. From the start again as soon as what is wanted fits there: few lines, always warm.
+RingClient::Place RingClient::place_for(std::size_t wanted) const noexcept
+{
+    if (in_flight() == 0) {
+        return {0, airlock::lane_arena_bytes};
+    }
+    const auto first = oldest().begin;
+    const auto& newest = flights_[(departed_ - 1) % flights_max];
+    if (newest.begin < first) {
+        return {newest.end, first - newest.end};
+    }
+    const Place front{0, first};
+    const Place behind{newest.end, airlock::lane_arena_bytes - newest.end};
+    if (front.size > 0 && (wanted <= front.size || front.size > behind.size)) {
+        return front;
+    }
+    return behind;
+}
+
+// The chamber starts with the first few while the others are still being laid out.
+std::size_t RingClient::publish(std::span<Call> calls, Place place)
+{
+    InFlight flight{departed_ + 1, {}, head_, head_, place.begin, place.begin, 0};
     std::size_t count = 0;
-    for (; count < std::min(calls.size(), batch_max); ++count) {
+    for (; count < calls.size(); ++count) {
         auto& call = calls[count];
-        const auto room = room_of(call);
-        if (call.input.size() > airlock::payload_bytes_max) {
-            if (count > 0) {
-                break; // first those before it
-            }
+        if (!fits_the_airlock(call)) {
             call.result = fail(Kind::exhausted, "a request is larger than the airlock takes");
-            return 1;
-        }
-        const auto needed = rounded_up(call.input.size()) + rounded_up(room);
-        if (used + needed > airlock::lane_arena_bytes) {
-            break;
-        }
-        copy_bytes({arena + used, call.input.size()}, call.input);
-        output_at[count] = used + rounded_up(call.input.size());
-        lane_.slots[(start + count) % airlock::slots_per_lane] =
-            Slot{.request = call.request,
-                 .input_size = static_cast<std::uint32_t>(call.input.size()),
-                 .input_offset = used,
-                 .output_offset = output_at[count],
-                 .output_capacity = static_cast<std::uint32_t>(room),
-                 .reserved = 0,
-                 .tag = 0,
-                 .status = SlotStatus::pending,
-                 .output_size = 0};
-        used += needed;
-    }
-    const auto end = start + static_cast<std::uint32_t>(count);
-    lane_.head.store(end, std::memory_order_release);
-    ring_doorbell();
-    const auto answered = wait_for(end);
-    for (std::size_t index = 0; index < count; ++index) {
-        auto& call = calls[index];
-        if (!answered) {
-            call.result = std::unexpected(answered.error());
             continue;
         }
-        call.result = outcome_of(lane_.slots[(start + index) % airlock::slots_per_lane], room_of(call));
-        if (call.result) {
-            copy_bytes(call.output, {arena + output_at[index], *call.result});
+        if (flight.end - place.begin + arena_bytes_of(call) > place.size) {
+            break;
+        }
+        lay_out(call, flight);
+        flight.end += arena_bytes_of(call);
+        flight.patience_ms = std::max(flight.patience_ms, call.patience_ms);
+        ++flight.end_slot;
+        if ((flight.end_slot - flight.first_slot) % group_slots == 0) {
+            show(flight.end_slot - group_slots, flight.end_slot);
         }
     }
-    wipe({arena, used});
+    if (flight.end_slot != flight.first_slot) {
+        show(flight.end_slot - (flight.end_slot - flight.first_slot) % group_slots, flight.end_slot);
+        flight.calls = calls.first(count);
+        head_ = flight.end_slot;
+        flights_[departed_ % flights_max] = flight;
+        ++departed_;
+        ring_doorbell();
+    }
     return count;
 }
 
-void RingClient::ring_doorbell() noexcept
+void RingClient::lay_out(const Call& call, const InFlight& flight) noexcept
 {
-    ring_.doorbell.fetch_add(1, std::memory_order_seq_cst);
-    if (ring_.chamber_asleep.load(std::memory_order_seq_cst) != 0) {
-        futex(ring_.doorbell, FUTEX_WAKE, 1, nullptr);
+    auto* arena = ring_.arenas[0];
+    __builtin_prefetch(&lane_.slots[(flight.end_slot + group_slots) % airlock::slots_per_lane], 1);
+    copy_bytes({arena + flight.end, call.input.size()}, call.input);
+    lane_.slots[flight.end_slot % airlock::slots_per_lane] =
+        Slot{.request = call.request,
+             .input_size = static_cast<std::uint32_t>(call.input.size()),
+             .input_offset = flight.end,
+             .output_offset = flight.end + rounded_up(call.input.size()),
+             .output_capacity = static_cast<std::uint32_t>(room_of(call)),
+             .turn = flight.end_slot,
+             .tag = flight.number,
+             .status = SlotStatus::pending,
+             .output_size = 0};
+}
+
+// The first one last: the chamber, which waits for it, then finds all of them.
+void RingClient::show(std::uint32_t first, std::uint32_t end) noexcept
+{
+    for (auto position = end; position != first; --position) {
+        airlock::publish(lane_.slots[(position - 1) % airlock::slots_per_lane], position - 1);
     }
 }
 
-Status RingClient::wait_for(std::uint32_t position)
+// Waits for the last answer of the flight, not for each few: a line that one side polls costs the other side's store.
+void RingClient::land_oldest()
 {
+    if (in_flight() == 0) {
+        return;
+    }
+    const auto& flight = oldest();
+    const auto answered = gone_ ? Status(std::unexpected(gone_error)) : wait_for(flight);
+    auto* arena = ring_.arenas[0];
+    auto at = flight.begin;
+    auto slot = flight.first_slot;
+    call_near(flight, at, slot, group_slots);
+    for (auto& call : flight.calls) {
+        if (!fits_the_airlock(call)) {
+            continue;
+        }
+        call_near(flight, at + group_slots * arena_bytes_of(call), slot + group_slots, 1);
+        finish(call, {at, at + rounded_up(call.input.size())}, slot, answered);
+        at += arena_bytes_of(call);
+        ++slot;
+    }
+    if (!answered) {
+        wipe({arena + flight.begin, flight.end - flight.begin});
+    }
+    freed_ = flight.end_slot;
+    ++landed_;
+}
+
+// Lines that the chamber has written travel many at once instead of one after the other; we read and then wipe them.
+// A guess: as if all calls were as large as this one.
+void RingClient::call_near(const InFlight& flight, std::size_t at, std::uint32_t slot,
+                           std::uint32_t count) const noexcept
+{
+    const auto* arena = ring_.arenas[0];
+    const auto end = std::min(at + count * near_bytes, flight.end);
+    for (; at < end; at += 64) {
+        __builtin_prefetch(arena + at, 1);
+    }
+    const auto end_slot = std::min(slot + count, flight.end_slot);
+    for (; slot < end_slot; ++slot) {
+        __builtin_prefetch(&lane_.slots[slot % airlock::slots_per_lane]);
+    }
+}
+
+void RingClient::finish(Call& call, Where where, std::uint32_t slot, const Status& answered)
+{
+    auto* arena = ring_.arenas[0];
+    call.result = answered ? outcome_of(lane_.slots[slot % airlock::slots_per_lane], room_of(call))
+                           : Result<std::size_t>(std::unexpected(answered.error()));
+    wipe({arena + where.input, call.input.size()});
+    if (call.result) {
+        copy_bytes(call.output, {arena + where.output, *call.result});
+        wipe({arena + where.output, *call.result});
+    }
+}
+
+// The chamber looks at the turns after it has said that it sleeps, we look whether it sleeps after the turns are there:
+// one of the two sees the other. Only who sleeps needs the bell.
+void RingClient::ring_doorbell() noexcept
+{
+    lane_.head.exchange(head_, std::memory_order_seq_cst); // the full fence, too
+    if (ring_.chamber_asleep.load(std::memory_order_seq_cst) != 0) {
+        ring_.doorbell.fetch_add(1, std::memory_order_seq_cst);
+        ring_futex(ring_.doorbell, FUTEX_WAKE, 1);
+    }
+}
+
+// By the last slot's own status, which comes in one cache line with the answer's size. A chamber that answers out of
+// order leaves others pending, and outcome_of refuses them.
+bool RingClient::is_answered(std::uint32_t end_slot) const noexcept
+{
+    const auto& last = lane_.slots[(end_slot - 1) % airlock::slots_per_lane];
+    return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(&last.status), __ATOMIC_ACQUIRE) !=
+           static_cast<std::uint32_t>(SlotStatus::pending);
+}
+
+// As long as the chamber gets on with the flight, for the spin budget after each look that found more answers.
+bool RingClient::spin_for(const InFlight& flight) const noexcept
+{
+    std::uint32_t answers = 0;
+    auto began = __rdtsc();
+    while (!is_answered(flight.end_slot)) {
+        if (__rdtsc() - began >= spin_ticks_) {
+            const auto now = answers_of(flight);
+            if (spin_ticks_ == 0 || now == answers) {
+                return false;
+            }
+            answers = now;
+            began = __rdtsc();
+        }
+        __builtin_ia32_pause();
+    }
+    return true;
+}
+
+std::uint32_t RingClient::answers_of(const InFlight& flight) const noexcept
+{
+    auto end = flight.first_slot;
+    while (end != flight.end_slot && is_answered(end + 1)) {
+        ++end;
+    }
+    return end - flight.first_slot;
+}
+
+Status RingClient::wait_for(const InFlight& flight)
+{
+    if (spin_for(flight)) {
+        return {};
+    }
     const auto began = Clock::now();
-    auto tail = lane_.tail.load(std::memory_order_acquire);
-    while (tail != position && may_spin_ && Clock::now() - began < spin_time) {
-        for (int pauses = 0; pauses < 16; ++pauses) {
-            __builtin_ia32_pause();
+    const auto longest = std::max<Clock::duration>(starved_max, std::chrono::milliseconds(4 * flight.patience_ms));
+    while (true) {
+        const auto slept_from = Clock::now();
+        sleep_until_more(flight.end_slot);
+        if (is_answered(flight.end_slot)) {
+            return {};
         }
-        tail = lane_.tail.load(std::memory_order_acquire);
-    }
-    while (tail != position) {
-        if (!alive_() || Clock::now() - began > answer_time_max) {
+        const auto now = Clock::now();
+        if (now - slept_from < std::chrono::milliseconds(nap_ms)) {
+            continue; // woken by progress
+        }
+        const Stall stall{flight.number << 32U | answers_of(flight), flight.patience_ms};
+        if (!serves_(stall) || now - began > longest) {
             gone_ = true;
-            return fail(Kind::unavailable, "the chamber has ended or does not answer");
+            return std::unexpected(gone_error);
         }
-        lane_.producer_asleep.store(1, std::memory_order_seq_cst);
-        tail = lane_.tail.load(std::memory_order_seq_cst);
-        if (tail != position) {
-            const timespec nap{0, nap_ns};
-            futex(lane_.tail, FUTEX_WAIT, tail, &nap);
-            tail = lane_.tail.load(std::memory_order_acquire);
-        }
-        lane_.producer_asleep.store(0, std::memory_order_seq_cst);
     }
-    return {};
+}
+
+void RingClient::sleep_until_more(std::uint32_t end_slot) noexcept
+{
+    lane_.producer_asleep.store(1, std::memory_order_seq_cst);
+    const auto tail = lane_.tail.load(std::memory_order_seq_cst);
+    if (!is_answered(end_slot)) {
+        ring_futex(lane_.tail, FUTEX_WAIT, tail, nap_ms);
+    }
+    lane_.producer_asleep.store(0, std::memory_order_seq_cst);
 }
 
 void RingClient::stop() noexcept
 {
     ring_.stop.store(1, std::memory_order_seq_cst);
     ring_.doorbell.fetch_add(1, std::memory_order_seq_cst);
-    futex(ring_.doorbell, FUTEX_WAKE, 1, nullptr);
+    ring_futex(ring_.doorbell, FUTEX_WAKE, 1);
+}
+
+void RingClient::abandon()
+{
+    const std::scoped_lock lock(mutex_);
+    gone_ = true;
+    while (in_flight() > 0) {
+        land_oldest();
+    }
+    for (auto& lane : ring_.lanes) {
+        withdraw_requests(lane);
+        ring_futex(lane.tail, FUTEX_WAKE, 1);
+    }
+    ring_.chamber_asleep.store(0, std::memory_order_relaxed);
+}
+
+void RingClient::reopen()
+{
+    const std::scoped_lock lock(mutex_);
+    head_ = lane_.head.load(std::memory_order_relaxed);
+    freed_ = head_;
+    gone_ = false;
 }
 
 } // namespace caisson::host::enclave

@@ -1,5 +1,6 @@
 #include "host/store/durable_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -124,9 +125,14 @@ Outcome<std::vector<std::uint8_t>> load_file(const std::filesystem::path& path, 
         return fault(Kind::forbidden,
                      doing + ": others may write to it; chmod go-w it if its content is as it should be");
     }
-    std::vector<std::uint8_t> content(bytes_max + 1);
+    // As large as the file says it is, and one more to see its end; it may grow while it is read.
+    const auto expected = static_cast<std::size_t>(std::max<::off_t>(facts.st_size, 0));
+    std::vector<std::uint8_t> content(std::min(expected, bytes_max) + 1);
     std::size_t size = 0;
-    while (size < content.size()) {
+    while (size <= bytes_max) {
+        if (size == content.size()) {
+            content.resize(std::min(2 * size, bytes_max + 1));
+        }
         const auto count = ::read(file.get(), content.data() + size, content.size() - size);
         if (count < 0 && errno == EINTR) {
             continue;

@@ -3,6 +3,8 @@
 #include "core/check.hpp"
 #include "tests/null_chamber/requests.hpp"
 
+#include <sodium.h>
+
 #include <algorithm>
 
 namespace caisson::tests::null_chamber {
@@ -94,6 +96,19 @@ Result<std::size_t> system_call(Chamber& /*chamber*/, Bytes /*input*/, MutableBy
     return static_cast<std::size_t>(result != 0 ? 0 : 1);
 }
 
+Result<std::size_t> box(Chamber& chamber, Bytes input, MutableBytes output) noexcept
+{
+    const auto size = input.size() + crypto_secretbox_MACBYTES;
+    if (output.size() < size) {
+        return fail(Kind::exhausted, "box");
+    }
+    ByteArray<crypto_secretbox_NONCEBYTES> nonce{};
+    ++chamber.boxes;
+    std::memcpy(nonce.data() + nonce.size() - sizeof chamber.boxes, &chamber.boxes, sizeof chamber.boxes);
+    crypto_secretbox_easy(output.data(), input.data(), input.size(), nonce.data(), chamber.box_key.data());
+    return size;
+}
+
 constexpr std::size_t any = airlock::payload_bytes_max;
 constexpr airlock::Row<Chamber> table[] = {
     {static_cast<std::uint32_t>(Request::echo), "Echo", 0, any, 0, nullptr, echo},
@@ -108,6 +123,7 @@ constexpr airlock::Row<Chamber> table[] = {
     {static_cast<std::uint32_t>(Request::fault), "Fault", 0, 0, 0, nullptr, fault},
     {static_cast<std::uint32_t>(Request::hang), "Hang", 0, 0, 0, nullptr, hang},
     {static_cast<std::uint32_t>(Request::system_call), "SystemCall", 0, 0, 0, nullptr, system_call},
+    {static_cast<std::uint32_t>(Request::box), "Box", 0, 4096, 0, nullptr, box},
 };
 
 } // namespace

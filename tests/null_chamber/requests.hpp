@@ -18,6 +18,7 @@ enum class Request : std::uint32_t {
     fault = 10,
     hang = 11,
     system_call = 12,
+    box = 13, // a text -> its secretbox under a key of this start, by libsodium's code
 };
 
 } // namespace caisson::tests::null_chamber

@@ -1,5 +1,6 @@
 // The inside end of the ring: takes requests from every lane in turn, once, and answers them.
 // Everything in the ring is hostile. Each slot and each input is copied in once before anything looks at it.
+// Each answer's own status is there at once; the tail moves at the end of a run.
 #pragma once
 
 #include "airlock/entry.hpp"
@@ -28,11 +29,22 @@ class RingServer {
     [[nodiscard]] bool anything_waits() const noexcept;
     // A producer that sleeps is woken by the loader: an enclave makes no system calls.
     [[nodiscard]] bool producer_sleeps() const noexcept;
-    void answer(std::uint32_t lane, airlock::Slot& outside) noexcept;
+    static constexpr std::uint32_t slots_per_publish = 8;
+    struct Group {
+        std::uint32_t first = 0; // position
+        std::uint32_t count = 0;
+        std::array<airlock::Slot, slots_per_publish> slots{};
+    };
+
+    void take_slots(std::uint32_t lane, std::uint32_t position, Group& group) const noexcept;
+    void answer_group(std::uint32_t lane, const Group& group) noexcept;
+    [[nodiscard]] bool is_sound(const airlock::Slot& slot) const noexcept;
+    void answer(std::uint32_t lane, const airlock::Slot& slot, airlock::Slot& outside) noexcept;
 
     airlock::Ring& ring_;
     ChamberEntry chamber_;
     std::uint32_t spin_budget_ticks_;
+    std::array<Group, 2> groups_{};
     std::array<std::uint32_t, airlock::lane_count> tails_{}; // ours; the copy in the ring is for the producers
 };
 

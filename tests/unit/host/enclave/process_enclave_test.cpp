@@ -103,6 +103,22 @@ TEST_F(ProcessEnclaveTest, answers_and_says_what_it_is)
     EXPECT_GE(enclave->facts().protections.size(), 15U);
 }
 
+// An image has copying and filling of its own, with ways for short and for long.
+TEST_F(ProcessEnclaveTest, inputs_of_every_size_come_back_whole_and_at_every_offset)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    Buffer input(700);
+    for (std::size_t index = 0; index < input.size(); ++index) {
+        input[index] = static_cast<std::uint8_t>(index * 7 + index / 256);
+    }
+    for (std::size_t size = 0; size < 600; ++size) {
+        const auto sent = Bytes(input).subspan(size % 17, size);
+        const auto echoed = answer_of(*enclave, Request::echo, sent, 640);
+        ASSERT_TRUE(same_bytes(echoed, sent)) << size;
+    }
+}
+
 TEST_F(ProcessEnclaveTest, random_bytes_differ_between_calls_and_starts)
 {
     const auto first = opened();

@@ -31,6 +31,7 @@ class FakeChamber {
         stopped_ = true;
         thread_.join();
     }
+    [[nodiscard]] int answered() const { return answered_; }
     FakeChamber(const FakeChamber&) = delete;
     FakeChamber& operator=(const FakeChamber&) = delete;
 
@@ -40,31 +41,37 @@ class FakeChamber {
         auto& lane = ring_.lanes[0];
         while (!stopped_) {
             const auto tail = lane.tail.load();
-            if (tail == lane.head.load()) {
+            auto& slot = lane.slots[tail % airlock::slots_per_lane];
+            if (!airlock::is_published(slot, tail)) {
                 std::this_thread::yield();
                 continue;
             }
-            auto& slot = lane.slots[tail % airlock::slots_per_lane];
             const auto size = std::min(slot.input_size, slot.output_capacity);
             copy_bytes({ring_.arenas[0] + slot.output_offset, size}, {ring_.arenas[0] + slot.input_offset, size});
-            slot.status = SlotStatus::answered;
-            slot.output_size = size;
+            Slot outcome = slot;
+            outcome.status = SlotStatus::answered;
+            outcome.output_size = size;
             if (falsify_ != nullptr) {
-                falsify_(slot);
+                falsify_(outcome);
             }
+            const auto word = std::uint64_t{outcome.output_size} << 32U | static_cast<std::uint32_t>(outcome.status);
+            __atomic_store_n(reinterpret_cast<std::uint64_t*>(&slot.status), word, __ATOMIC_RELEASE);
             lane.tail.store(tail + 1);
+            ++answered_;
         }
     }
 
     airlock::Ring& ring_;
     Falsify falsify_;
     std::atomic<bool> stopped_ = false;
+    std::atomic<int> answered_ = 0;
     std::thread thread_;
 };
 
 class RingClientTest : public testing::Test {
   protected:
-    static bool alive() { return true; }
+    static bool alive(const Stall& /*stall*/) { return true; }
+    static constexpr std::uint32_t spin = 1000;
 
     std::unique_ptr<airlock::Ring> ring_ = std::make_unique<airlock::Ring>();
     Buffer input_ = Buffer(100, 7);
@@ -74,7 +81,7 @@ class RingClientTest : public testing::Test {
 TEST_F(RingClientTest, an_answer_arrives_and_leaves_no_copy_in_the_arena)
 {
     const FakeChamber chamber(*ring_);
-    RingClient client(*ring_, alive);
+    RingClient client(*ring_, alive, spin);
     EXPECT_EQ(client.call(1, input_, output_).value_or(0), input_.size());
     EXPECT_EQ(output_, input_);
     for (std::size_t index = 0; index < 512; ++index) {
@@ -85,7 +92,7 @@ TEST_F(RingClientTest, an_answer_arrives_and_leaves_no_copy_in_the_arena)
 TEST_F(RingClientTest, more_calls_than_slots_and_arena_hold_are_all_answered)
 {
     const FakeChamber chamber(*ring_);
-    RingClient client(*ring_, alive);
+    RingClient client(*ring_, alive, spin);
     Buffer large(airlock::payload_bytes_max, 9);
     std::vector<Buffer> answers(300, Buffer(large.size()));
     std::vector<Enclave::Call> calls(answers.size());
@@ -102,7 +109,7 @@ TEST_F(RingClientTest, more_calls_than_slots_and_arena_hold_are_all_answered)
 TEST_F(RingClientTest, a_call_too_large_fails_alone_in_its_batch)
 {
     const FakeChamber chamber(*ring_);
-    RingClient client(*ring_, alive);
+    RingClient client(*ring_, alive, spin);
     Buffer too_large(airlock::payload_bytes_max + 1);
     Buffer second(100);
     std::vector<Enclave::Call> calls(3);
@@ -122,7 +129,7 @@ TEST_F(RingClientTest, a_call_too_large_fails_alone_in_its_batch)
 TEST_F(RingClientTest, an_answer_larger_than_its_room_is_not_believed)
 {
     const FakeChamber chamber(*ring_, [](Slot& slot) { slot.output_size = slot.output_capacity + 1; });
-    RingClient client(*ring_, alive);
+    RingClient client(*ring_, alive, spin);
     EXPECT_EQ(client.call(1, input_, output_).error().kind, Kind::unavailable);
 }
 
@@ -130,7 +137,7 @@ TEST_F(RingClientTest, an_answer_beyond_the_ring_is_not_believed_for_a_huge_buff
 {
     const FakeChamber chamber(
         *ring_, [](Slot& slot) { slot.output_size = static_cast<std::uint32_t>(sizeof(airlock::Ring::arenas)); });
-    RingClient client(*ring_, alive);
+    RingClient client(*ring_, alive, spin);
     Buffer huge(sizeof(airlock::Ring::arenas));
     EXPECT_EQ(client.call(1, input_, huge).error().kind, Kind::unavailable);
 }
@@ -138,21 +145,182 @@ TEST_F(RingClientTest, an_answer_beyond_the_ring_is_not_believed_for_a_huge_buff
 TEST_F(RingClientTest, a_status_outside_the_table_is_forbidden)
 {
     const FakeChamber chamber(*ring_, [](Slot& slot) { slot.status = static_cast<SlotStatus>(4711); });
-    RingClient client(*ring_, alive);
+    RingClient client(*ring_, alive, spin);
     EXPECT_EQ(client.call(1, input_, output_).error().kind, Kind::forbidden);
 }
 
 TEST_F(RingClientTest, the_kind_a_chamber_gave_is_passed_on)
 {
     const FakeChamber chamber(*ring_, [](Slot& slot) { slot.status = static_cast<SlotStatus>(Kind::expired); });
-    RingClient client(*ring_, alive);
+    RingClient client(*ring_, alive, spin);
     EXPECT_EQ(client.call(1, input_, output_).error().kind, Kind::expired);
+}
+
+// `count` calls that echo their number.
+struct Numbers {
+    explicit Numbers(std::size_t count, std::uint32_t first = 0)
+        : values(count)
+        , answers(count)
+    {
+        for (std::size_t index = 0; index < count; ++index) {
+            values[index] = first + static_cast<std::uint32_t>(index);
+            calls.push_back({1,
+                             {reinterpret_cast<std::uint8_t*>(&values[index]), 4},
+                             {reinterpret_cast<std::uint8_t*>(&answers[index]), 4},
+                             std::size_t{0}});
+        }
+    }
+    std::vector<std::uint32_t> values, answers;
+    std::vector<Enclave::Call> calls;
+};
+
+TEST_F(RingClientTest, several_flights_are_under_way_and_each_gets_its_own_answers)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    for (std::uint32_t round = 0; round < 200; ++round) {
+        Numbers first(64, round * 1000);
+        Numbers second(17, round * 1000 + 100);
+        Numbers third(64, round * 1000 + 200);
+        const auto one = client.submit(first.calls);
+        const auto two = client.submit(second.calls);
+        const auto three = client.submit(third.calls);
+        ASSERT_EQ(one.taken + two.taken + three.taken, 145U);
+        client.reap(three); // and with it the earlier ones
+        EXPECT_EQ(first.answers, first.values);
+        EXPECT_EQ(third.answers, third.values);
+        client.reap(one);
+        client.reap(two);
+        EXPECT_EQ(second.answers, second.values);
+    }
+}
+
+TEST_F(RingClientTest, a_full_ring_takes_nothing_more_until_a_flight_is_reaped)
+{
+    RingClient client(*ring_, alive, spin);
+    std::vector<std::unique_ptr<Numbers>> batches;
+    std::vector<Enclave::Flight> flights;
+    while (true) {
+        ASSERT_LT(flights.size(), airlock::slots_per_lane);
+        batches.push_back(std::make_unique<Numbers>(64));
+        flights.push_back(client.submit(batches.back()->calls));
+        if (flights.back().taken == 0) {
+            break;
+        }
+    }
+    EXPECT_EQ(flights.size(), airlock::slots_per_lane / 64 + 1);
+    const FakeChamber chamber(*ring_); // only now
+    client.reap(flights[0]);
+    EXPECT_EQ(batches[0]->answers, batches[0]->values);
+    EXPECT_EQ(client.submit(batches.back()->calls).taken, 64U);
+    client.reap(flights[flights.size() - 2]);
+}
+
+TEST_F(RingClientTest, a_full_arena_takes_nothing_more_and_a_call_waits_for_room)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    Buffer large(airlock::payload_bytes_max, 3);
+    std::vector<Buffer> answers(8, Buffer(large.size()));
+    std::vector<Enclave::Call> calls(answers.size());
+    for (std::size_t index = 0; index < calls.size(); ++index) {
+        calls[index].input = large;
+        calls[index].output = answers[index];
+    }
+    const auto flight = client.submit(calls);
+    EXPECT_EQ(flight.taken, 7U); // 4 MiB hold seven pairs
+    EXPECT_EQ(client.submit(std::span(calls).subspan(7)).taken, 0U);
+    EXPECT_EQ(client.call(1, input_, output_).value_or(0), input_.size()); // lands the flight on its way
+    EXPECT_EQ(answers[6], large);
+    client.reap(flight);
+}
+
+TEST_F(RingClientTest, flights_of_all_sizes_never_overlap)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    std::vector<Buffer> inputs;
+    for (std::size_t index = 0; index < 60; ++index) {
+        inputs.emplace_back((index * 7919) % 200'000, static_cast<std::uint8_t>(index));
+    }
+    std::vector<Buffer> outputs(inputs.size());
+    std::vector<Enclave::Call> calls(inputs.size());
+    std::vector<Enclave::Flight> flights;
+    for (std::size_t index = 0; index < inputs.size(); ++index) {
+        outputs[index].resize(inputs[index].size());
+        calls[index].input = inputs[index];
+        calls[index].output = outputs[index];
+        auto flight = client.submit({&calls[index], 1});
+        while (flight.taken == 0) {
+            ASSERT_FALSE(flights.empty());
+            client.reap(flights.front());
+            flights.erase(flights.begin());
+            flight = client.submit({&calls[index], 1});
+        }
+        flights.push_back(flight);
+    }
+    client.reap(flights.back());
+    EXPECT_EQ(outputs, inputs);
+}
+
+TEST_F(RingClientTest, a_status_out_of_order_is_unavailable_for_those_it_overtook)
+{
+    RingClient client(*ring_, alive, spin);
+    Numbers two(2);
+    const auto flight = client.submit(two.calls);
+    ring_->lanes[0].slots[1].status = SlotStatus::answered; // the last one only
+    client.reap(flight);
+    EXPECT_FALSE(two.calls[0].result);
+}
+
+TEST_F(RingClientTest, an_abandoned_ring_ends_what_is_in_flight_in_every_lane_and_a_reopened_one_goes_on)
+{
+    RingClient client(*ring_, alive, spin);
+    Numbers lost(10);
+    const auto flight = client.submit(lost.calls);
+    auto& other = ring_->lanes[2];
+    other.slots[0].status = SlotStatus::pending;
+    airlock::publish(other.slots[0], 0);
+    other.head = 1;
+    client.abandon();
+    client.reap(flight);
+    for (const auto& call : lost.calls) {
+        EXPECT_EQ(call.result.error().kind, Kind::unavailable);
+    }
+    EXPECT_EQ(static_cast<std::uint32_t>(other.slots[0].status), static_cast<std::uint32_t>(Kind::unavailable));
+    EXPECT_EQ(other.tail, 1U);
+    EXPECT_EQ(client.call(1, input_, output_).error().kind, Kind::unavailable);
+    client.reopen();
+    const FakeChamber chamber(*ring_);
+    EXPECT_EQ(client.call(1, input_, output_).value_or(0), input_.size());
+    EXPECT_EQ(chamber.answered(), 1) << "nothing of before is served";
+}
+
+TEST_F(RingClientTest, while_an_answer_does_not_come_progress_is_told_apart_from_a_stall)
+{
+    std::vector<std::uint64_t> seen;
+    const auto serves = [&](const Stall& stall) {
+        seen.push_back(stall.progress);
+        EXPECT_EQ(stall.patience_ms, 1234U);
+        if (seen.size() == 2) {
+            ring_->lanes[0].slots[0].status = SlotStatus::answered;
+        }
+        return seen.size() < 4;
+    };
+    RingClient client(*ring_, serves, spin);
+    Numbers two(2);
+    two.calls[1].patience_ms = 1234;
+    client.call_many(two.calls);
+    ASSERT_EQ(seen.size(), 4U);
+    EXPECT_EQ(seen[0], seen[1]);
+    EXPECT_NE(seen[1], seen[2]);
+    EXPECT_EQ(seen[2], seen[3]);
 }
 
 TEST_F(RingClientTest, a_late_answer_is_not_taken_for_the_next_one)
 {
     std::atomic<bool> lives = false;
-    RingClient client(*ring_, [&lives] { return lives.load(); });
+    RingClient client(*ring_, [&lives](const Stall&) { return lives.load(); }, spin);
     EXPECT_EQ(client.call(1, input_, output_).error().kind, Kind::unavailable);
     lives = true;
     const FakeChamber late(*ring_);

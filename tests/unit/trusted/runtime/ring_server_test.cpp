@@ -34,9 +34,18 @@ class RingServerTest : public testing::Test {
 
     airlock::Slot& slot(std::uint32_t index = 0) { return ring_->lanes[0].slots[index % airlock::slots_per_lane]; }
 
-    void serve_to(std::uint32_t head)
+    // What an honest producer does with slots that are filled.
+    void publish_to(std::uint32_t end, std::uint32_t lane = 0)
     {
-        ring_->lanes[0].head = head;
+        for (auto position = ring_->lanes[lane].head.load(); position != end; ++position) {
+            airlock::publish(ring_->lanes[lane].slots[position % airlock::slots_per_lane], position);
+        }
+        ring_->lanes[lane].head = end;
+    }
+
+    void serve_to(std::uint32_t end)
+    {
+        publish_to(end);
         static_cast<void>(server_.serve());
     }
 
@@ -120,24 +129,69 @@ TEST_F(RingServerTest, an_output_offset_that_wraps_around_is_refused)
     expect_refused();
 }
 
-TEST_F(RingServerTest, a_head_more_than_a_lane_ahead_is_not_served_and_hurts_no_other_lane)
+TEST_F(RingServerTest, what_the_head_says_makes_nothing_run)
 {
+    slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
     ring_->lanes[0].head = airlock::slots_per_lane + 1;
-    ring_->lanes[1].slots[0] = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
-    ring_->lanes[1].head = 1;
     EXPECT_EQ(server_.serve().reason, ExitReason::idle);
+    EXPECT_EQ(calls_, 0);
+    EXPECT_EQ(slot().status, SlotStatus::pending);
+}
+
+TEST_F(RingServerTest, a_turn_of_another_lap_or_position_is_not_served_and_hurts_no_other_lane)
+{
+    for (const std::uint32_t turn : {0U, 2U, airlock::slots_per_lane + 1, ~0U}) {
+        slot() = {1, 8, 0, 4096, 64, turn, 0, SlotStatus::pending, 0};
+        EXPECT_EQ(server_.serve().reason, ExitReason::idle);
+    }
+    ring_->lanes[1].slots[0] = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    publish_to(1, 1);
+    static_cast<void>(server_.serve());
     EXPECT_EQ(calls_, 1);
     EXPECT_EQ(ring_->lanes[0].tail, 0U);
     EXPECT_EQ(ring_->lanes[1].slots[0].status, SlotStatus::answered);
 }
 
-TEST_F(RingServerTest, a_head_that_goes_back_is_not_served)
+TEST_F(RingServerTest, a_slot_behind_one_that_is_not_published_waits_for_it)
+{
+    slot(0) = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    slot(1) = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    airlock::publish(slot(1), 1);
+    static_cast<void>(server_.serve());
+    EXPECT_EQ(calls_, 0);
+    airlock::publish(slot(0), 0);
+    static_cast<void>(server_.serve());
+    EXPECT_EQ(calls_, 2);
+}
+
+TEST_F(RingServerTest, an_answered_slot_is_not_served_again)
 {
     slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
     serve_to(1);
-    serve_to(0);
+    slot().status = SlotStatus::pending;
+    airlock::publish(slot(), 0); // once more, as published before
+    static_cast<void>(server_.serve());
     EXPECT_EQ(calls_, 1);
     EXPECT_EQ(ring_->lanes[0].tail, 1U);
+}
+
+TEST_F(RingServerTest, slots_that_change_while_the_group_before_them_is_answered_are_read_once)
+{
+    for (std::uint32_t index = 0; index < 16; ++index) {
+        slot(index) = {1, 8, 0, 4096 + std::uint64_t{64} * index, 64, 0, 0, SlotStatus::pending, 0};
+    }
+    during_call_ = [](airlock::Ring& ring) {
+        for (std::uint32_t index = 0; index < 16; ++index) {
+            auto& changed = ring.lanes[0].slots[index];
+            changed.output_offset = ~std::uint64_t{0};
+            changed.input_offset = ~std::uint64_t{0};
+            changed.input_size = ~0U;
+        }
+    };
+    serve_to(16);
+    for (std::uint32_t index = 0; index < 16; ++index) {
+        EXPECT_EQ(slot(index).status, SlotStatus::answered) << index;
+    }
 }
 
 TEST_F(RingServerTest, a_tail_that_the_host_rewrites_makes_nothing_run_twice)
@@ -215,7 +269,7 @@ TEST_F(RingServerTest, a_sleeping_producer_is_woken_when_its_answer_is_there)
 {
     slot() = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
     ring_->lanes[0].producer_asleep = 1;
-    ring_->lanes[0].head = 1;
+    publish_to(1);
     EXPECT_EQ(server_.serve().reason, ExitReason::wake);
     EXPECT_EQ(slot().status, SlotStatus::answered);
 }
