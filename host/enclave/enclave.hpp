@@ -62,7 +62,7 @@ class Enclave {
 
     // One request through lane 0. Blocks until it is answered. Safe for concurrent use.
     // Returns the size of the answer. Fails: the kind the chamber gave; forbidden (no such request, or not in this
-    // state); unavailable (the chamber has ended); exhausted (output or input too large).
+    // state); unavailable (the chamber has ended or hangs, known within 100 ms); exhausted (output or input too large).
     virtual Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output) = 0;
 
     // Many requests with one wake-up; each result is filled in. Safe for concurrent use.
@@ -88,6 +88,16 @@ class Enclave {
 
     [[nodiscard]] virtual const EnclaveFacts& facts() const noexcept = 0;
     [[nodiscard]] virtual bool alive() noexcept = 0;
+
+    // Ends what is left of the chamber and starts it anew, the same image behind the same ring. Whoever shares the ring
+    // goes on; what was in flight in any lane is `unavailable`. Ids and sessions are gone, what was sealed opens again.
+    // facts() then says the new pid. Safe for concurrent use with calls, not with itself or facts().
+    // Fails: as `open`; unavailable (this platform does not restart).
+    virtual Done restart(const Root& root);
+
+    // Readable as soon as the chamber has ended, for poll; -1 where there is no such thing. Another one after a
+    // restart.
+    [[nodiscard]] virtual int ended_fd() const noexcept { return -1; }
 
     // The ring's file descriptor, to be inherited by a program that shares the chamber (`caisson run`); owned here.
     [[nodiscard]] virtual int ring_fd() const noexcept = 0;

@@ -2,6 +2,7 @@
 #include "core/text.hpp"
 #include "host/enclave/cpu_features.hpp"
 #include "host/enclave/enclave.hpp"
+#include "host/enclave/hang_watch.hpp"
 #include "host/enclave/image/sgxs.hpp"
 #include "host/enclave/image/sigstruct.hpp"
 #include "host/enclave/loader/report.hpp"
@@ -19,8 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 namespace caisson::host::enclave {
@@ -103,15 +106,19 @@ loader::StartFacts start_facts(const Root& root, const EnclaveFacts& facts, cons
 
 class ProcessEnclave final : public Enclave {
   public:
-    ProcessEnclave(RingMemory memory, EnclaveFacts facts, std::uint32_t spin_ticks)
+    ProcessEnclave(RingMemory memory, EnclaveOptions options, EnclaveFacts facts, std::uint32_t spin_ticks)
         : memory_(std::move(memory))
+        , options_(std::move(options))
         , facts_(std::move(facts))
-        , client_(memory_.ring(), [this](const Stall&) { return alive(); }, spin_ticks)
+        , client_(memory_.ring(), [this](const Stall& stall) { return serves(stall); }, spin_ticks)
     {
     }
     ~ProcessEnclave() override { stop(); }
 
-    Done start(const Files& files, const loader::StartFacts& start);
+    // Keeps sealed copies of the files, for this start and later ones.
+    Done keep(const Files& files);
+    Done start(const Root& root);
+    Done restart(const Root& root) override;
 
     Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output) override
     {
@@ -123,34 +130,92 @@ class ProcessEnclave final : public Enclave {
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override;
     [[nodiscard]] int ring_fd() const noexcept override { return memory_.descriptor(); }
+    [[nodiscard]] int ended_fd() const noexcept override { return child_.number(); }
 
   private:
+    [[nodiscard]] bool serves(const Stall& stall) noexcept;
+    Done launch(const loader::StartFacts& start);
     Done wait_until_ready();
     Done told_failure();
     void read_protections();
     void stop() noexcept;
+    void reap_child() noexcept;
 
     RingMemory memory_;
+    EnclaveOptions options_;
     EnclaveFacts facts_;
+    Descriptor program_, image_, sigstruct_;
+    std::atomic<bool> hung_ = false;
+    HangWatch hang_watch_; // asked under the client's lock
     RingClient client_;
-    Descriptor child_; // a pidfd
+    std::mutex child_mutex_; // a restart puts another one in its place
+    Descriptor child_;       // a pidfd
 };
 
 bool ProcessEnclave::alive() noexcept
 {
-    if (child_.number() < 0) {
+    const std::scoped_lock lock(child_mutex_);
+    if (child_.number() < 0 || hung_.load(std::memory_order_relaxed)) {
         return false;
     }
     pollfd ended{child_.number(), POLLIN, 0};
     return ::poll(&ended, 1, 0) == 0;
 }
 
-Done ProcessEnclave::start(const Files& files, const loader::StartFacts& start)
+// A chamber that hangs is ended here: it may hold a lane for ever, and a late answer must not reach anybody.
+bool ProcessEnclave::serves(const Stall& stall) noexcept
 {
-    const auto program = TRY(sealed_copy("caisson-loader", files.loader, Executable::yes));
-    const auto image_file = TRY(sealed_copy("caisson-image", files.image, Executable::no));
-    const Bytes sigstruct_bytes(reinterpret_cast<const std::uint8_t*>(&files.sigstruct), sizeof files.sigstruct);
-    const auto sigstruct_file = TRY(sealed_copy("caisson-sigstruct", sigstruct_bytes, Executable::no));
+    if (!alive()) {
+        return false;
+    }
+    if (hang_watch_.hangs(stall)) {
+        hung_ = true;
+        ::kill(facts_.pid, SIGKILL);
+        return false;
+    }
+    return true;
+}
+
+Done ProcessEnclave::keep(const Files& files)
+{
+    program_ = TRY(sealed_copy("caisson-loader", files.loader, Executable::yes));
+    image_ = TRY(sealed_copy("caisson-image", files.image, Executable::no));
+    const Bytes sigstruct(reinterpret_cast<const std::uint8_t*>(&files.sigstruct), sizeof files.sigstruct);
+    sigstruct_ = TRY(sealed_copy("caisson-sigstruct", sigstruct, Executable::no));
+    return {};
+}
+
+Done ProcessEnclave::start(const Root& root)
+{
+    auto start = start_facts(root, facts_, options_);
+    auto launched = launch(start);
+    wipe({reinterpret_cast<std::uint8_t*>(&start), sizeof start});
+    return launched;
+}
+
+Done ProcessEnclave::restart(const Root& root)
+{
+    if (root.kind() != facts_.root) {
+        return fault(Kind::unacceptable, "a chamber is not restarted under a root of another kind");
+    }
+    if (facts_.pid > 0) {
+        ::kill(facts_.pid, SIGKILL);
+        reap_child();
+    }
+    client_.abandon();
+    auto& report = loader::report_of(memory_.ring());
+    report.step_count = 0;
+    report.failure = {};
+    report.state.store(loader::LoaderState::starting, std::memory_order_release);
+    facts_.protections.clear();
+    hung_ = false;
+    TRY(start(root));
+    client_.reopen();
+    return {};
+}
+
+Done ProcessEnclave::launch(const loader::StartFacts& start)
+{
     int ends[2] = {-1, -1};
     if (::pipe2(ends, O_CLOEXEC) != 0) {
         return std::unexpected(system_fault("creating a pipe for the loader", errno));
@@ -161,14 +226,18 @@ Done ProcessEnclave::start(const Files& files, const loader::StartFacts& start)
         return std::unexpected(system_fault("handing the loader its keys", errno));
     }
     const auto pid = fork_in_nursery([&] {
-        become_loader(program.number(),
-                      {memory_.descriptor(), image_file.number(), sigstruct_file.number(), read_end.number()});
+        become_loader(program_.number(),
+                      {memory_.descriptor(), image_.number(), sigstruct_.number(), read_end.number()});
     });
     if (pid < 0) {
         return std::unexpected(system_fault("starting the loader", errno));
     }
     facts_.pid = pid;
-    child_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    hang_watch_.watch(pid);
+    {
+        const std::scoped_lock lock(child_mutex_);
+        child_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    }
     return wait_until_ready();
 }
 
@@ -226,6 +295,11 @@ void ProcessEnclave::stop() noexcept
     if (::poll(&ended, 1, static_cast<int>(wait_ms)) <= 0) {
         ::kill(facts_.pid, SIGKILL);
     }
+    reap_child();
+}
+
+void ProcessEnclave::reap_child() noexcept
+{
     ::waitpid(facts_.pid, nullptr, 0);
     facts_.pid = 0;
 }
@@ -236,14 +310,11 @@ Outcome<std::unique_ptr<Enclave>> open_process_enclave(const EnclaveOptions& opt
 {
     auto files = TRY(load_files(options));
     files.facts.root = root.kind();
-    auto start = start_facts(root, files.facts, options);
-    auto memory = TRY(RingMemory::create(start.spin_budget_ticks));
-    auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), files.facts, start.spin_budget_ticks);
-    const auto started = enclave->start(files, start);
-    wipe({reinterpret_cast<std::uint8_t*>(&start), sizeof start});
-    if (!started) {
-        return std::unexpected(started.error());
-    }
+    const auto spin_ticks = options.spin ? spin_budget_ticks() : 0;
+    auto memory = TRY(RingMemory::create(spin_ticks));
+    auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), options, files.facts, spin_ticks);
+    TRY(enclave->keep(files));
+    TRY(enclave->start(root));
     return enclave;
 }
 

@@ -1,14 +1,17 @@
 #include "services/agent/run.hpp"
 
 #include "host/enclave/root.hpp"
+#include "host/enclave/supervisor.hpp"
 #include "host/net/tls_key.hpp"
 #include "services/agent/home.hpp"
 #include "services/agent/log.hpp"
 #include "services/agent/node_link_server.hpp"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -92,6 +95,48 @@ class Signals {
     std::thread thread_;
 };
 
+// Wakes the session when the chamber has ended: it may sleep for an hour until the next round.
+class ChamberWatch {
+  public:
+    ChamberWatch(host::enclave::Enclave& enclave, AgentState& state)
+        : thread_([this, &enclave, &state] { watch(enclave, state); })
+    {
+    }
+    ~ChamberWatch()
+    {
+        ended_ = true;
+        thread_.join();
+    }
+    ChamberWatch(const ChamberWatch&) = delete;
+    ChamberWatch& operator=(const ChamberWatch&) = delete;
+
+  private:
+    void watch(host::enclave::Enclave& enclave, AgentState& state)
+    {
+        constexpr std::chrono::milliseconds between_looks{50};
+        while (!ended_) {
+            if (!enclave.alive()) {
+                state.measure_now();
+            }
+            std::this_thread::sleep_for(between_looks);
+        }
+    }
+
+    std::atomic<bool> ended_ = false;
+    std::thread thread_;
+};
+
+Done load_identity(host::enclave::WitnessChamber& witness, const std::filesystem::path& home, Bytes sealed)
+{
+    const auto identity = witness.load_identity(sealed);
+    if (!identity) {
+        return fault(identity.error().kind, "agent: " + (agent_folder(home) / "identity.sealed").string() + ": " +
+                                                identity.error().what +
+                                                "; it opens only on the machine and with the root.key that sealed it");
+    }
+    return {};
+}
+
 void tell_chamber(const host::enclave::EnclaveFacts& facts, AgentState& state)
 {
     constexpr std::array platforms{"?", "inproc (no isolation)", "process", "sgx"};
@@ -114,7 +159,8 @@ Done run(const std::filesystem::path& home)
 {
     const auto joined = TRY(load_joined(home));
     const auto spki = TRY(host::net::spki_sha256_of_key(joined.credentials.key_pem));
-    const auto root = TRY(host::enclave::Root::open_file(home / "root.key"));
+    const auto open_root = [&home] { return host::enclave::Root::open_file(home / "root.key"); };
+    const auto root = TRY(open_root());
     AgentState state;
     Signals signals(state);
     TRY(signals.start());
@@ -124,19 +170,28 @@ Done run(const std::filesystem::path& home)
     const auto enclave = TRY(host::enclave::Enclave::open(options, root));
     tell_chamber(enclave->facts(), state);
     host::enclave::WitnessChamber witness(*enclave);
-    const auto identity = witness.load_identity(joined.sealed_identity);
-    if (!identity) {
-        return fault(identity.error().kind, "agent: " + (agent_folder(home) / "identity.sealed").string() + ": " +
-                                                identity.error().what +
-                                                "; it opens only on the machine and with the root.key that sealed it");
-    }
+    const auto load = [&] { return load_identity(witness, home, joined.sealed_identity); };
+    TRY(load());
     const auto connect_within = [&joined](std::chrono::milliseconds wait) -> ConnectVerifier {
         return [&joined, wait] { return connect_verifier(joined.server, joined.credentials, wait); };
     };
     Relay relay(witness, spki, connect_within(relay_connect_wait));
-    const auto node_link = TRY(NodeLinkServer::start(agent_folder(home), joined.server, witness, relay, state));
+    const auto serve_node = [&] {
+        return NodeLinkServer::start(agent_folder(home), joined.server, witness, relay, state);
+    };
+    auto node_link = TRY(serve_node());
     log_line("serving " + (agent_folder(home) / "agent.sock").string());
     Session session(witness, spki, connect_within(connect_wait), state);
+    host::enclave::Supervisor supervisor(*enclave, open_root, [&](host::enclave::Enclave&) { return load(); });
+    session.revive_with([&]() -> Done {
+        if (TRY(supervisor.look())) {
+            log_line("the witness chamber had ended; it was started anew with the same identity");
+            node_link.reset(); // who had keys vouched for comes again: the new witness knows of none
+            node_link = TRY(serve_node());
+        }
+        return {};
+    });
+    const ChamberWatch watch(*enclave, state);
     const auto done = session.run();
     log_line("stopped");
     return done;

@@ -108,7 +108,12 @@ Done Session::run()
             break;
         }
         if (!witness_.alive()) {
-            return host::fault(Kind::unavailable, "agent: the witness chamber has ended; start the agent again");
+            if (!revive_) {
+                return host::fault(Kind::unavailable, "agent: the witness chamber has ended; start the agent again");
+            }
+            if (const auto revived = revive_(); !revived) {
+                outcome = std::unexpected(revived.error());
+            }
         }
         if (told != outcome.error().what) {
             told = outcome.error().what;

@@ -5,6 +5,8 @@
 #include "services/agent/state.hpp"
 #include "services/agent/verifier.hpp"
 
+#include <functional>
+
 namespace caisson::services::agent {
 
 struct SessionLimits {
@@ -32,8 +34,12 @@ class Session {
     {
     }
 
+    // `revive` is called, from `run`, as long as the witness chamber has ended: it starts it anew or says why not.
+    // Without one the end of the chamber is the end of the session.
+    void revive_with(std::function<host::Done()> revive) { revive_ = std::move(revive); }
+
     // Until the state says stop. Connections that end are made anew.
-    // Fails: unavailable (the witness chamber ended: nothing can be measured any more).
+    // Fails: unavailable (the witness chamber ended, and nobody revives it).
     host::Done run();
 
   private:
@@ -49,6 +55,7 @@ class Session {
     SessionLimits limits_;
     Measurer measurer_;
     std::unique_ptr<Verifier> verifier_;
+    std::function<host::Done()> revive_;
 };
 
 } // namespace caisson::services::agent

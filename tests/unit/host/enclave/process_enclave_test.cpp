@@ -3,6 +3,7 @@
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/root.hpp"
+#include "host/enclave/supervisor.hpp"
 #include "tests/null_chamber/requests.hpp"
 
 #include <gtest/gtest.h>
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 namespace caisson::host::enclave {
@@ -176,6 +178,140 @@ TEST_F(ProcessEnclaveTest, a_killed_chamber_is_unavailable_and_another_starts)
     expect_gone_quickly(*enclave);
     EXPECT_FALSE(enclave->alive());
     EXPECT_TRUE(opened());
+}
+
+// How long `call` takes, which must end as unavailable. Printed, and bounded far above 100 ms: the machine may be busy.
+void expect_unavailable_soon(const char* what, const std::function<Result<std::size_t>()>& call)
+{
+    const auto began = std::chrono::steady_clock::now();
+    const auto result = call();
+    const auto took = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - began).count();
+    std::printf("  %s: unavailable after %.1f ms\n", what, took);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, Kind::unavailable);
+    EXPECT_LT(took, 5000);
+}
+
+TEST_F(ProcessEnclaveTest, a_chamber_killed_in_the_middle_of_a_request_is_unavailable)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    const auto pid = enclave->facts().pid;
+    std::thread killer([pid] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
+        ::kill(pid, SIGKILL);
+    });
+    std::vector<Enclave::Call> calls(1);
+    calls[0].request = number(Request::hang);
+    calls[0].patience_ms = 60'000;
+    expect_unavailable_soon("killed, 30 ms of waiting for the killer included", [&] {
+        enclave->call_many(calls);
+        return calls[0].result;
+    });
+    killer.join();
+}
+
+TEST_F(ProcessEnclaveTest, a_chamber_that_hangs_is_unavailable_and_ended)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    expect_unavailable_soon("hung", [&] { return enclave->call(number(Request::hang), {}, {}); });
+    EXPECT_FALSE(enclave->alive());
+    expect_gone_quickly(*enclave);
+}
+
+TEST_F(ProcessEnclaveTest, a_chamber_that_is_stopped_is_unavailable_and_ended)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    ::kill(enclave->facts().pid, SIGSTOP);
+    Buffer output(64);
+    expect_unavailable_soon("stopped", [&] { return enclave->call(number(Request::echo), bytes_of("x"), output); });
+    EXPECT_FALSE(enclave->alive());
+}
+
+TEST_F(ProcessEnclaveTest, a_request_that_is_slow_by_design_is_given_its_patience)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    std::vector<Enclave::Call> calls(1);
+    calls[0].request = number(Request::hang);
+    calls[0].patience_ms = 300;
+    const auto began = std::chrono::steady_clock::now();
+    enclave->call_many(calls);
+    EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(300));
+    EXPECT_EQ(calls[0].result.error().kind, Kind::unavailable);
+}
+
+TEST_F(ProcessEnclaveTest, a_restarted_chamber_answers_behind_the_same_ring_and_opens_what_was_sealed)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    const auto sealed = answer_of(*enclave, Request::seal, bytes_of("kept"));
+    const auto random = answer_of(*enclave, Request::random, {});
+    const auto before = enclave->facts();
+    const int ring = enclave->ring_fd();
+    for (const auto ending : {Request::fail_check, Request::hang}) {
+        EXPECT_EQ(enclave->call(number(ending), {}, {}).error().kind, Kind::unavailable);
+        const auto root = Root::open_file(folder_ / "root.key");
+        ASSERT_TRUE(root);
+        const auto restarted = enclave->restart(*root);
+        ASSERT_TRUE(restarted) << restarted.error().what;
+        EXPECT_TRUE(enclave->alive());
+        EXPECT_EQ(enclave->ring_fd(), ring);
+        EXPECT_NE(enclave->facts().pid, before.pid);
+        EXPECT_EQ(enclave->facts().mrenclave, before.mrenclave);
+        EXPECT_EQ(enclave->facts().protections.size(), before.protections.size());
+        EXPECT_EQ(text_of(answer_of(*enclave, Request::unseal, sealed)), "kept");
+        EXPECT_NE(answer_of(*enclave, Request::random, {}), random);
+    }
+}
+
+TEST_F(ProcessEnclaveTest, a_supervisor_restarts_what_ended_and_has_its_keys_loaded)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    const auto sealed = answer_of(*enclave, Request::seal, bytes_of("a key"));
+    int loaded = 0;
+    Supervisor supervisor(
+        *enclave, [this] { return Root::open_file(folder_ / "root.key"); },
+        [&](Enclave& fresh) -> Done {
+            EXPECT_EQ(text_of(answer_of(fresh, Request::unseal, sealed)), "a key");
+            return ++loaded == 1 ? Done(fault(Kind::unavailable, "the first time it fails")) : Done{};
+        });
+    EXPECT_FALSE(supervisor.look().value_or(true)) << "nothing to do";
+    ::kill(enclave->facts().pid, SIGKILL);
+    while (enclave->alive()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    EXPECT_FALSE(supervisor.look());
+    auto looked = supervisor.look();
+    EXPECT_FALSE(looked.value_or(true)) << "not at once again";
+    while (looked && !*looked) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        looked = supervisor.look();
+    }
+    ASSERT_TRUE(looked);
+    EXPECT_EQ(loaded, 2);
+    EXPECT_EQ(supervisor.restarts(), 2U);
+    EXPECT_EQ(text_of(answer_of(*enclave, Request::echo, bytes_of("back"))), "back");
+}
+
+TEST_F(ProcessEnclaveTest, without_a_root_nothing_is_restarted)
+{
+    const auto enclave = opened();
+    ASSERT_TRUE(enclave);
+    ::kill(enclave->facts().pid, SIGKILL);
+    while (enclave->alive()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    Supervisor supervisor(
+        *enclave, [] { return Outcome<Root>(fault(Kind::missing, "no root")); },
+        [](Enclave&) -> Done { return fault(Kind::conflict, "not reached"); });
+    const auto looked = supervisor.look();
+    ASSERT_FALSE(looked);
+    EXPECT_EQ(looked.error().kind, Kind::missing);
+    EXPECT_EQ(supervisor.restarts(), 0U);
 }
 
 TEST_F(ProcessEnclaveTest, a_failed_check_a_fault_and_a_system_call_inside_end_it)
