@@ -70,6 +70,16 @@ Result<std::size_t> keep(Chamber& chamber, Bytes input, MutableBytes /*output*/)
     return std::size_t{0};
 }
 
+Result<std::size_t> where_kept(Chamber& chamber, Bytes /*input*/, MutableBytes output) noexcept
+{
+    const auto address = reinterpret_cast<std::uint64_t>(chamber.kept.data());
+    if (output.size() < sizeof address) {
+        return fail(Kind::exhausted, "where_kept");
+    }
+    std::memcpy(output.data(), &address, sizeof address);
+    return sizeof address;
+}
+
 Result<std::size_t> fail_check(Chamber& /*chamber*/, Bytes /*input*/, MutableBytes /*output*/) noexcept
 {
     CHECK(false);
@@ -123,6 +133,7 @@ constexpr airlock::Row<Chamber> table[] = {
     {static_cast<std::uint32_t>(Request::fault), "Fault", 0, 0, 0, nullptr, fault},
     {static_cast<std::uint32_t>(Request::hang), "Hang", 0, 0, 0, nullptr, hang},
     {static_cast<std::uint32_t>(Request::system_call), "SystemCall", 0, 0, 0, nullptr, system_call},
+    {static_cast<std::uint32_t>(Request::where_kept), "WhereKept", 0, 0, 0, nullptr, where_kept},
     {static_cast<std::uint32_t>(Request::box), "Box", 0, 4096, 0, nullptr, box},
 };
 

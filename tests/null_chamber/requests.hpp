@@ -18,7 +18,8 @@ enum class Request : std::uint32_t {
     fault = 10,
     hang = 11,
     system_call = 12,
-    box = 13, // a text -> its secretbox under a key of this start, by libsodium's code
+    box = 13,        // a text -> its secretbox under a key of this start, by libsodium's code
+    where_kept = 14, // -> the address, eight octets, of what `keep` was given
 };
 
 } // namespace caisson::tests::null_chamber
