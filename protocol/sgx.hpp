@@ -168,6 +168,34 @@ inline constexpr std::uint32_t EACCEPT = 5;
 inline constexpr std::uint32_t EMODPE = 6;
 inline constexpr std::uint32_t EACCEPTCOPY = 7;
 
+// What RAX says after EGETKEY and EACCEPT; 0 is success.
+inline constexpr std::uint32_t SGX_INVALID_ATTRIBUTE = 2;
+inline constexpr std::uint32_t SGX_PAGE_ATTRIBUTES_MISMATCH = 19;
+inline constexpr std::uint32_t SGX_INVALID_ISVSVN = 64;
+inline constexpr std::uint32_t SGX_INVALID_KEYNAME = 256;
+
+// The operand of EACCEPT and EMODPE.
+struct alignas(64) SecInfo {
+    std::uint64_t flags;
+    ByteArray<56> reserved;
+};
+static_assert(sizeof(SecInfo) == 64);
+
+// The exceptions an enclave can meet (SDM vol. 3A, chapter 6), by their vectors.
+inline constexpr std::uint16_t vector_de = 0;
+inline constexpr std::uint16_t vector_bp = 3;
+inline constexpr std::uint16_t vector_ud = 6;
+inline constexpr std::uint16_t vector_gp = 13;
+inline constexpr std::uint16_t vector_pf = 14;
+inline constexpr std::uint16_t vector_mf = 16;
+inline constexpr std::uint16_t vector_ac = 17;
+inline constexpr std::uint16_t vector_xm = 19;
+
+// SsaGpr.exitinfo: the vector, its type, and whether there is one to tell.
+inline constexpr std::uint32_t EXITINFO_VALID = 1U << 31U;
+inline constexpr std::uint32_t EXITINFO_HARDWARE = 3U << 8U;
+inline constexpr std::uint32_t EXITINFO_SOFTWARE = 6U << 8U;
+
 // The general registers at the end of each SSA frame.
 struct SsaGpr {
     std::uint64_t rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15;

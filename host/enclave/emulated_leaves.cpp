@@ -95,18 +95,25 @@ void emulate_ereport(const EnclaveIdentity& self, const PlatformKeys& keys, cons
         crypto::aes128_cmac(key, {reinterpret_cast<const std::uint8_t*>(&report), protocol::sgx::report_maced_bytes});
 }
 
-bool emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys, const protocol::sgx::KeyRequest& request,
-                     ByteArray<16>& key) noexcept
+std::uint32_t emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys,
+                              const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept
 {
     if (request.key_name == KeyName::REPORT) {
         key = derive(keys.report, report_dependencies(self.mrenclave, self.attributes, self.miscselect, self.cpusvn,
                                                       request.key_id));
-        return true;
+        return 0;
+    }
+    if (request.key_name == KeyName::EINITTOKEN || request.key_name == KeyName::PROVISION ||
+        request.key_name == KeyName::PROVISION_SEAL) {
+        return protocol::sgx::SGX_INVALID_ATTRIBUTE; // keys of Intel's own enclaves; no image here has the attribute
     }
     const bool by_enclave = request.key_policy == protocol::sgx::KEYPOLICY_MRENCLAVE;
     const bool by_signer = request.key_policy == protocol::sgx::KEYPOLICY_MRSIGNER;
-    if (request.key_name != KeyName::SEAL || (!by_enclave && !by_signer) || request.isv_svn > self.isv_svn) {
-        return false;
+    if (request.key_name != KeyName::SEAL || (!by_enclave && !by_signer)) {
+        return protocol::sgx::SGX_INVALID_KEYNAME;
+    }
+    if (request.isv_svn > self.isv_svn) {
+        return protocol::sgx::SGX_INVALID_ISVSVN;
     }
     constexpr auto always = protocol::sgx::ATTRIBUTES_INIT | protocol::sgx::ATTRIBUTES_DEBUG;
     Dependencies of;
@@ -124,7 +131,7 @@ bool emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys, cons
     of.miscselect = self.miscselect & request.misc_mask;
     of.misc_mask = request.misc_mask;
     key = derive(by_enclave ? keys.seal_enclave : keys.seal_signer, of);
-    return true;
+    return 0;
 }
 
 } // namespace caisson::host::enclave

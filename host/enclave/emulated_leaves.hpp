@@ -23,8 +23,8 @@ struct EnclaveIdentity {
 void emulate_ereport(const EnclaveIdentity& self, const PlatformKeys& keys, const protocol::sgx::TargetInfo& target,
                      const protocol::sgx::ReportData& data, protocol::sgx::Report& report) noexcept;
 
-// False: the architecture's refusal (an SVN above the own, an unknown key name or policy).
-[[nodiscard]] bool emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys,
-                                   const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept;
+// What RAX says: 0, or the architecture's refusal (SGX_INVALID_...), and then `key` is as it was.
+[[nodiscard]] std::uint32_t emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys,
+                                            const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept;
 
 } // namespace caisson::host::enclave

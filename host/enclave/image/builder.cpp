@@ -109,7 +109,9 @@ Outcome<std::vector<std::uint8_t>> build_image(Bytes elf, const Layout& layout)
             end = TRY(add_segment(writer, elf, segment, end));
         }
     }
-    end = add_thread(writer, layout, end + guard_pages * page_bytes, header.e_entry);
+    for (std::uint32_t thread = 0; thread < layout.threads; ++thread) {
+        end = add_thread(writer, layout, end + guard_pages * page_bytes, header.e_entry);
+    }
     if (end > layout.range_bytes) {
         return fault(Kind::malformed, "the chamber needs " + std::to_string(end) + " bytes, its range has " +
                                           std::to_string(layout.range_bytes));

@@ -1,10 +1,11 @@
 #include "host/enclave/loader/emulator.hpp"
 
 #include "host/enclave/loader/trap.hpp"
+#include "host/enclave/loader/xsave.hpp"
 
 #include <sys/mman.h>
 
-#include <cerrno>
+#include <algorithm>
 
 namespace caisson::host::enclave::loader {
 namespace {
@@ -12,10 +13,15 @@ namespace {
 using protocol::sgx::page_bytes;
 using protocol::sgx::PageType;
 
+constexpr const char* memory_used_up =
+    "locked memory is used up (RLIMIT_MEMLOCK): raise it to 8 MiB a chamber and the bytes of its arena, with "
+    "`ulimit -l` or LimitMEMLOCK=";
+
 int protection_of(const PageEntry& page) noexcept
 {
-    if (page.type == PageType::PT_TCS) {
-        return PROT_READ | PROT_WRITE; // the CPU's own; an enclave that writes it only fools its emulator
+    // A TCS is the CPU's own; a page that waits for EACCEPT is nobody's yet.
+    if (!page.valid || page.type != PageType::PT_REG || page.pending || page.modified) {
+        return PROT_NONE;
     }
     int protection = 0;
     protection |= (page.permissions & protocol::sgx::SECINFO_R) != 0 ? PROT_READ : 0;
@@ -26,47 +32,135 @@ int protection_of(const PageEntry& page) noexcept
 
 } // namespace
 
+Emulator::~Emulator()
+{
+    if (initialised_) {
+        Trap::forget(*this);
+    }
+    if (mapping_ != nullptr) {
+        ::munmap(mapping_, 2 * header_.size);
+    }
+}
+
 Status Emulator::create(const image::SgxsHeader& header, const protocol::sgx::Attributes& attributes,
                         int secret_descriptor) noexcept
 {
-    header_ = header;
-    secret_descriptor_ = secret_descriptor;
-    identity_.attributes = attributes;
+    if (xsave_bytes(attributes.xfrm) + sizeof(protocol::sgx::SsaGpr) >
+        std::uint64_t{header.ssa_frame_pages} * page_bytes) {
+        return fail(Kind::malformed, "the SSA frames of the enclave image have no room for this CPU's XSAVE area");
+    }
     // Twice the size holds one naturally aligned range, as SECS.BASEADDR must be.
     void* reserved = ::mmap(nullptr, 2 * header.size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved == MAP_FAILED) {
         return fail(Kind::exhausted, "there is no address space for the enclave's range (RLIMIT_AS)");
     }
+    header_ = header;
+    mapping_ = reserved;
+    secret_descriptor_ = secret_descriptor;
+    identity_.attributes = attributes;
     base_ = (reinterpret_cast<std::uint64_t>(reserved) + header.size - 1) & ~(header.size - 1);
     pages_.resize(header.size / page_bytes);
     return {};
 }
 
+PageEntry& Emulator::page_at(std::uint64_t offset) noexcept
+{
+    return pages_[offset / page_bytes];
+}
+
+bool Emulator::in_reserve(std::uint64_t offset) const noexcept
+{
+    return offset % page_bytes == 0 && offset - reserved_offset_ < reserved_bytes_;
+}
+
+Thread* Emulator::thread_at(std::uint64_t address) noexcept
+{
+    const auto found = std::find_if(threads_.begin(), threads_.end(), [&](const std::unique_ptr<Thread>& thread) {
+        return base_ + thread->offset == address;
+    });
+    return found == threads_.end() ? nullptr : found->get();
+}
+
+bool Emulator::protect(std::uint64_t offset) noexcept
+{
+    return ::mprotect(reinterpret_cast<void*>(base_ + offset), page_bytes, protection_of(page_at(offset))) == 0;
+}
+
+Status Emulator::add_thread(std::uint64_t offset, const protocol::sgx::Tcs& tcs) noexcept
+{
+    constexpr std::uint64_t low_bits = page_bytes - 1;
+    const auto frames_bytes = std::uint64_t{tcs.nssa} * header_.ssa_frame_pages * page_bytes;
+    if (tcs.flags != 0 || tcs.ossa % page_bytes != 0 || tcs.ofsbase % page_bytes != 0 ||
+        tcs.ogsbase % page_bytes != 0 || (tcs.fslimit & low_bits) != low_bits || (tcs.gslimit & low_bits) != low_bits ||
+        tcs.nssa > pages_.size() || tcs.ossa > header_.size || frames_bytes > header_.size - tcs.ossa ||
+        tcs.oentry >= header_.size || tcs.ofsbase >= header_.size || tcs.ogsbase >= header_.size) {
+        return fail(Kind::malformed, "a thread (TCS) of the enclave image is not what SGX permits");
+    }
+    auto thread = std::make_unique<Thread>();
+    thread->offset = offset;
+    thread->ossa = tcs.ossa;
+    thread->nssa = tcs.nssa;
+    thread->oentry = tcs.oentry;
+    thread->ofsbase = tcs.ofsbase;
+    thread->ogsbase = tcs.ogsbase;
+    threads_.push_back(std::move(thread));
+    return {};
+}
+
 Status Emulator::add(const image::SgxsPage& page) noexcept
 {
-    auto& entry = pages_[page.offset / page_bytes];
+    auto& entry = page_at(page.offset);
     if (initialised_ || entry.valid || !page.measured) {
         return fail(Kind::malformed, "every page of an enclave image must be measured");
     }
     entry.valid = true;
     entry.type = static_cast<PageType>(page.secinfo >> 8U);
     entry.permissions = static_cast<std::uint8_t>(page.secinfo & 7U);
-    const bool writable = entry.type == PageType::PT_TCS || (entry.permissions & protocol::sgx::SECINFO_W) != 0;
+    if (entry.type == PageType::PT_TCS) {
+        protocol::sgx::Tcs tcs;
+        for (std::size_t index = 0; index < page.chunks.size(); ++index) {
+            std::memcpy(reinterpret_cast<std::uint8_t*>(&tcs) + index * protocol::sgx::eextend_bytes,
+                        page.chunks[index], protocol::sgx::eextend_bytes);
+        }
+        return add_thread(page.offset, tcs); // the page itself stays out of reach
+    }
+    const bool writable = (entry.permissions & protocol::sgx::SECINFO_W) != 0;
     auto* address = reinterpret_cast<std::uint8_t*>(base_ + page.offset);
     const bool secret = writable && secret_descriptor_ >= 0;
     void* mapped = ::mmap(address, page_bytes, PROT_READ | PROT_WRITE,
                           MAP_FIXED | (secret ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS),
                           secret ? secret_descriptor_ : -1, secret ? static_cast<off_t>(page.offset) : 0);
     if (mapped == MAP_FAILED || (writable && !secret && ::mlock(address, page_bytes) != 0)) {
-        return fail(Kind::exhausted, "locked memory is used up (RLIMIT_MEMLOCK): raise it to 8 MiB a chamber, with "
-                                     "`ulimit -l` or LimitMEMLOCK=");
+        return fail(Kind::exhausted, memory_used_up);
     }
     for (std::size_t index = 0; index < page.chunks.size(); ++index) {
         std::memcpy(address + index * protocol::sgx::eextend_bytes, page.chunks[index], protocol::sgx::eextend_bytes);
     }
-    if (entry.type == PageType::PT_TCS && first_tcs_ == 0) {
-        first_tcs_ = base_ + page.offset;
+    return {};
+}
+
+Status Emulator::reserve(std::uint64_t offset, std::uint64_t bytes) noexcept
+{
+    if (initialised_ || bytes == 0 || offset % page_bytes != 0 || bytes % page_bytes != 0 || offset > header_.size ||
+        bytes > header_.size - offset) {
+        return fail(Kind::malformed, "an enclave's arena must be whole pages of its range");
     }
+    for (auto at = offset; at < offset + bytes; at += page_bytes) {
+        if (page_at(at).valid) {
+            return fail(Kind::malformed, "an enclave's arena begins inside its image");
+        }
+    }
+    // Secret memory counts as locked at once, but takes pages only when they are first touched.
+    auto* address = reinterpret_cast<void*>(base_ + offset);
+    const bool secret = secret_descriptor_ >= 0;
+    void* mapped = ::mmap(address, bytes, PROT_NONE, MAP_FIXED | (secret ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS),
+                          secret ? secret_descriptor_ : -1, secret ? static_cast<off_t>(offset) : 0);
+    constexpr unsigned on_fault = 1; // MLOCK_ONFAULT
+    if (mapped == MAP_FAILED || (!secret && ::mlock2(address, bytes, on_fault) != 0)) {
+        return fail(Kind::exhausted, memory_used_up);
+    }
+    reserved_offset_ = offset;
+    reserved_bytes_ = bytes;
     return {};
 }
 
@@ -75,7 +169,7 @@ Status Emulator::initialise(const Digest& mrenclave, const protocol::sgx::Sigstr
 {
     TRY(image::verify_sigstruct(sigstruct));
     TRY(image::verify_enclave(sigstruct, mrenclave, identity_.attributes));
-    if (first_tcs_ == 0) {
+    if (threads_.empty()) {
         return fail(Kind::malformed, "the enclave image has no thread (TCS)");
     }
     identity_.mrenclave = mrenclave;
@@ -85,33 +179,98 @@ Status Emulator::initialise(const Digest& mrenclave, const protocol::sgx::Sigstr
     identity_.attributes.flags |= protocol::sgx::ATTRIBUTES_INIT;
     identity_.cpusvn = cpusvn;
     keys_ = keys;
-    for (std::size_t index = 0; index < pages_.size(); ++index) {
-        if (pages_[index].valid && ::mprotect(reinterpret_cast<void*>(base_ + index * page_bytes), page_bytes,
-                                              protection_of(pages_[index])) != 0) {
+    for (std::uint64_t offset = 0; offset < header_.size; offset += page_bytes) {
+        if (page_at(offset).valid && !protect(offset)) {
             return fail(Kind::unavailable, "the kernel refuses the permissions of an enclave page");
         }
     }
+    TRY(Trap::remember(*this));
     initialised_ = true;
     return {};
 }
 
 Status Emulator::attach_thread() noexcept
 {
-    return Trap::attach(*this);
+    return Trap::attach();
 }
 
-Emulator::Exit Emulator::enter(std::uint64_t rdi, std::uint64_t rsi, std::uint64_t rdx) noexcept
+Exit Emulator::enter(const Entry& entry) noexcept
 {
-    EnclaveRun run{};
-    run.tcs = first_tcs_;
-    const int left = caisson_enter_enclave(rdi, rsi, rdx, protocol::sgx::EENTER, 0, 0, &run);
-    Exit exit;
-    exit.by_exception = left != 0 || run.function != protocol::sgx::EEXIT;
-    exit.rdi = run.user_data;
-    exit.rsi = run.user_handler;
-    exit.vector = run.exception_vector;
-    exit.address = run.exception_address;
-    return exit;
+    return enter_enclave(caisson_enter_enclave, entry);
+}
+
+Status Emulator::augment(std::uint64_t offset) noexcept
+{
+    const PagesGuard guard(pages_lock_);
+    return add_pending(offset);
+}
+
+Status Emulator::add_pending(std::uint64_t offset) noexcept
+{
+    if (!initialised_ || !in_reserve(offset) || page_at(offset).valid) {
+        return fail(Kind::malformed, "EAUG: this page cannot be added");
+    }
+    auto& page = page_at(offset);
+    page = {};
+    page.valid = true;
+    page.pending = true;
+    page.permissions = protocol::sgx::SECINFO_R | protocol::sgx::SECINFO_W;
+    return {};
+}
+
+Status Emulator::restrict_permissions(std::uint64_t offset, std::uint8_t keep) noexcept
+{
+    const PagesGuard guard(pages_lock_);
+    if (!contains(base_ + offset) || offset % page_bytes != 0) {
+        return fail(Kind::malformed, "EMODPR: no page");
+    }
+    auto& page = page_at(offset);
+    if (!initialised_ || !page.valid || page.type != PageType::PT_REG || page.pending || page.modified) {
+        return fail(Kind::malformed, "EMODPR: the page is in no state for it");
+    }
+    page.permissions = static_cast<std::uint8_t>(page.permissions & keep);
+    page.restricted = true;
+    if (!protect(offset)) {
+        return fail(Kind::unavailable, "EMODPR: the kernel refuses");
+    }
+    return {};
+}
+
+Status Emulator::trim(std::uint64_t offset) noexcept
+{
+    const PagesGuard guard(pages_lock_);
+    if (!initialised_ || !in_reserve(offset) || !page_at(offset).valid || page_at(offset).type != PageType::PT_REG ||
+        page_at(offset).pending) {
+        return fail(Kind::malformed, "EMODT: the page is in no state for it");
+    }
+    auto& page = page_at(offset);
+    page.type = PageType::PT_TRIM;
+    page.modified = true;
+    page.restricted = false;
+    page.permissions = 0;
+    if (!protect(offset)) {
+        return fail(Kind::unavailable, "EMODT: the kernel refuses");
+    }
+    return {};
+}
+
+Status Emulator::remove(std::uint64_t offset) noexcept
+{
+    const PagesGuard guard(pages_lock_);
+    if (!initialised_ || !in_reserve(offset) || !page_at(offset).valid || page_at(offset).type != PageType::PT_TRIM ||
+        page_at(offset).modified) {
+        return fail(Kind::malformed, "EREMOVE: only a trimmed page that the enclave accepted goes while it runs");
+    }
+    auto* address = reinterpret_cast<void*>(base_ + offset);
+    if (::mprotect(address, page_bytes, PROT_READ | PROT_WRITE) != 0) {
+        return fail(Kind::unavailable, "EREMOVE: the kernel refuses");
+    }
+    std::memset(address, 0, page_bytes); // what EAUG adds is zeros
+    page_at(offset) = {};
+    if (!protect(offset)) {
+        return fail(Kind::unavailable, "EREMOVE: the kernel refuses");
+    }
+    return {};
 }
 
 } // namespace caisson::host::enclave::loader

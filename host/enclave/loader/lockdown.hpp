@@ -27,9 +27,10 @@ class Lockdown {
     // Returns false when seccomp could not be had: without it the chamber must not start.
     [[nodiscard]] bool finish(std::uint64_t base, std::uint64_t size) noexcept;
 
-  private:
     // Notes one step: `result` below 0 means errno says why not. True when it took effect.
     bool note(const char* name, long result) noexcept;
+
+  private:
     // True when a test wants this step to fail; errno is set.
     [[nodiscard]] bool simulated_missing(const char* name) const noexcept;
 

@@ -5,6 +5,8 @@
 #include "core/check.hpp"
 #include "host/enclave/loader/emulator.hpp"
 #include "host/enclave/loader/lockdown.hpp"
+#include "host/enclave/loader/trap.hpp"
+#include "host/enclave/loader/xsave.hpp"
 #include "host/enclave/ring_bell.hpp"
 
 #include <sys/mman.h>
@@ -135,10 +137,11 @@ airlock::Ring* map_ring() noexcept
     constexpr auto operation = static_cast<std::uint64_t>(airlock::EntryOperation::serve);
     while (true) {
         const auto exit =
-            emulator.enter(operation, reinterpret_cast<std::uint64_t>(&ring), reinterpret_cast<std::uint64_t>(&facts));
+            emulator.enter({emulator.tcs(0), protocol::sgx::EENTER, operation, reinterpret_cast<std::uint64_t>(&ring),
+                            reinterpret_cast<std::uint64_t>(&facts)});
         wipe(facts.seed); // read at the first entry; nothing reads it again
         const auto reason = static_cast<airlock::ExitReason>(exit.rdi);
-        if (exit.by_exception || reason == airlock::ExitReason::failed) {
+        if (exit.error != 0 || exit.by_exception || reason == airlock::ExitReason::failed) {
             end(2);
         }
         wake_producers(ring);
@@ -159,19 +162,21 @@ airlock::Ring* map_ring() noexcept
     if (::read(start_descriptor, &facts, sizeof facts) != static_cast<ssize_t>(sizeof facts)) {
         end(64);
     }
-    static airlock::EntryFacts entry{};
+    alignas(64) static airlock::EntryFacts entry{}; // as the chamber demands of what lies outside
     entry.magic = airlock::entry_magic;
     entry.features = facts.features;
     entry.spin_budget_ticks = facts.spin_budget_ticks;
     if (::getrandom(entry.seed.data(), entry.seed.size(), 0) != static_cast<ssize_t>(entry.seed.size())) {
         refuse(report, {Kind::unavailable, "the kernel gives no random bytes"});
     }
+    learn_xsave_layout();
     Lockdown lockdown(report, facts);
     lockdown.begin();
     static Emulator emulator;
     if (const auto built = build(emulator, lockdown, facts); !built) {
         refuse(report, built.error());
     }
+    lockdown.note("CPUID inside refused", Trap::refuse_cpuid());
     if (!lockdown.finish(emulator.base(), emulator.size())) {
         refuse(report, {Kind::unavailable, "the kernel has no seccomp filters: a chamber does not start without them"});
     }

@@ -39,7 +39,7 @@ struct Machine {
             },
             [](void* self, const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept {
                 const auto& machine_of = *static_cast<Machine*>(self);
-                return host::enclave::emulate_egetkey(machine_of.identity, machine_of.keys, request, key);
+                return host::enclave::emulate_egetkey(machine_of.identity, machine_of.keys, request, key) == 0;
             }};
         EXPECT_TRUE(runtime.start(leaves, seed, nullptr));
     }
