@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include <sys/resource.h>
 #include <sys/utsname.h>
 
 namespace caisson::cli {
@@ -84,6 +85,20 @@ std::string kernel()
     return ::uname(&facts) == 0 ? std::string(facts.sysname) + " " + facts.release : "unknown";
 }
 
+// What memfd_secret and mlock draw on; root with CAP_IPC_LOCK has no limit.
+std::string locked_memory()
+{
+    constexpr ::rlim_t enough = ::rlim_t{8} << 20U;
+    ::rlimit limit{};
+    if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return "locked memory: no limit\n";
+    }
+    const auto kib = std::to_string(limit.rlim_cur >> 10U);
+    return "locked memory: " + kib + " KiB for all chambers of a user (RLIMIT_MEMLOCK), who is not root" +
+           (limit.rlim_cur < enough ? ": TOO LITTLE, raise it to 8192 KiB a chamber with `ulimit -l` or LimitMEMLOCK=\n"
+                                    : "; `ulimit -l` or LimitMEMLOCK= raise it\n");
+}
+
 struct Findings {
     std::string kernel_name = kernel();
     std::array<std::pair<ChamberKind, Outcome<EnclaveFacts>>, 2> chambers{
@@ -148,6 +163,7 @@ std::string text_for_people(const Findings& findings)
     for (const auto& [kind, facts] : findings.chambers) {
         text += chamber_text(kind, facts);
     }
+    text += locked_memory();
     text += std::string("root: file, ") + root_meaning(RootKind::file) + "\n";
     for (const auto& device : devices) {
         text += is_there(device)

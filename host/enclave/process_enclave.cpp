@@ -71,18 +71,25 @@ Outcome<Files> load_files(const EnclaveOptions& options)
     return files;
 }
 
-loader::StartFacts start_facts(const Root& root, const EnclaveFacts& facts, const EnclaveOptions& options)
+// What goes through the pipe, in the order in which it is read.
+struct Start {
+    loader::StartFacts facts;
+    loader::StartSecrets secrets;
+};
+static_assert(sizeof(Start) == sizeof(loader::StartFacts) + sizeof(loader::StartSecrets));
+
+Start start_of(const Root& root, const EnclaveFacts& facts, const EnclaveOptions& options)
 {
     const auto keys = root.keys_for(facts.platform, facts.mrenclave, facts.mrsigner, facts.product);
-    loader::StartFacts start;
-    keys.copy_to(start.seal_enclave, start.seal_signer, start.report);
-    start.platform = static_cast<std::uint32_t>(facts.platform);
-    start.root = static_cast<std::uint32_t>(root.kind());
-    start.features = cpu_features();
-    start.spin_budget_ticks = options.spin ? spin_budget_ticks() : 0;
+    Start start;
+    keys.copy_to(start.secrets.seal_enclave, start.secrets.seal_signer, start.secrets.report);
+    start.facts.platform = static_cast<std::uint32_t>(facts.platform);
+    start.facts.root = static_cast<std::uint32_t>(root.kind());
+    start.facts.features = cpu_features();
+    start.facts.spin_budget_ticks = options.spin ? spin_budget_ticks() : 0;
     const auto& missing = options.missing_step;
-    missing.copy(start.missing_step.data(), start.missing_step.size() - 1);
-    start.missing_error = options.missing_error;
+    missing.copy(start.facts.missing_step.data(), start.facts.missing_step.size() - 1);
+    start.facts.missing_error = options.missing_error;
     return start;
 }
 
@@ -134,7 +141,7 @@ class ProcessEnclave final : public Enclave {
 
   private:
     [[nodiscard]] bool serves(const Stall& stall) noexcept;
-    Done launch(const loader::StartFacts& start);
+    Done launch(const Start& start);
     Done wait_until_ready();
     Done told_failure();
     void read_protections();
@@ -187,7 +194,7 @@ Done ProcessEnclave::keep(const Files& files)
 
 Done ProcessEnclave::start(const Root& root)
 {
-    auto start = start_facts(root, facts_, options_);
+    auto start = start_of(root, facts_, options_);
     auto launched = launch(start);
     wipe({reinterpret_cast<std::uint8_t*>(&start), sizeof start});
     return launched;
@@ -214,7 +221,7 @@ Done ProcessEnclave::restart(const Root& root)
     return {};
 }
 
-Done ProcessEnclave::launch(const loader::StartFacts& start)
+Done ProcessEnclave::launch(const Start& start)
 {
     int ends[2] = {-1, -1};
     if (::pipe2(ends, O_CLOEXEC) != 0) {

@@ -14,7 +14,8 @@ import tempfile
 
 VICTIM_UID, OTHER_UID = 4242, 4343
 ATTACKERS = {"another user": OTHER_UID, "same user": VICTIM_UID, "root": 0}
-VICTIMS = ("plain program", "not dumpable", "chamber")
+VICTIMS = ("plain program", "not dumpable", "chamber without guard", "chamber")
+GUARD = "guarded: traced by a process that only waits"
 METHODS = ("proc-mem", "vm-readv", "peek", "hijack", "fd-theft", "map-files", "core dump")
 HEADING = "| attacker | road |"
 
@@ -71,6 +72,7 @@ class Victim:
         self.key = secrets.token_hex(32)
         words = {"plain program": [stage.path("plain_victim"), self.key],
                  "not dumpable": [stage.path("plain_victim"), self.key, "dumpable=0"],
+                 "chamber without guard": [stage.path("chamber_victim"), stage.folder, stage.home, self.key, GUARD],
                  "chamber": [stage.path("chamber_victim"), stage.folder, stage.home, self.key]}[kind]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=stage.home,
                                         preexec_fn=allow_cores, **as_user(VICTIM_UID))
@@ -128,6 +130,18 @@ def try_cell(stage, kind, method, uid):
             victim.end()
 
 
+def too_little_locked_memory_is_named(stage):
+    """A user with 64 KiB to lock: the error names limit and remedy, and nothing starts without secret memory."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+
+    done = subprocess.run([stage.path("chamber_victim"), stage.folder, stage.home, "00" * 32], preexec_fn=limit,
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=20, **as_user(VICTIM_UID))
+    good = done.stdout.startswith("failed") and "RLIMIT_MEMLOCK" in done.stdout and "raise it" in done.stdout
+    print(f"{'ok  ' if good else 'FAIL'} with 64 KiB of locked memory: {done.stdout.strip()}")
+    return good
+
+
 def cores_are_files():
     with open("/proc/sys/kernel/core_pattern") as pattern:
         text = pattern.read().strip()
@@ -152,8 +166,9 @@ def main():
                     expected = table[attacker, method][kind]
                     cells, leaks = cells + 1, leaks + leaked
                     wrong += leaked != expected
-                    print(f"{'ok  ' if leaked == expected else 'FAIL'} {attacker:12} {method:10} {kind:14} "
+                    print(f"{'ok  ' if leaked == expected else 'FAIL'} {attacker:12} {method:10} {kind:22} "
                           f"{'LEAK' if leaked else said}", flush=True)
+        wrong += not too_little_locked_memory_is_named(stage)
     finally:
         stage.remove()
     print(f"{cells} attacks, {leaks} leaks, {wrong} not as documented")

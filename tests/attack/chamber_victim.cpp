@@ -1,11 +1,13 @@
-// The null chamber on the platform `process`, with a key inside. usage: chamber_victim IMAGES HOME KEY_HEX; prints
-// "PID ADDRESS" of the chamber and waits for the end of its input. Says "failed: REASON" when it does not start.
+// The null chamber on the platform `process`, with a key inside. usage: chamber_victim IMAGES HOME KEY_HEX
+// [MISSING_STEP]; prints "PID ADDRESS" of the chamber and waits for the end of its input. Says "failed: REASON" when it
+// does not start.
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/root.hpp"
 #include "tests/null_chamber/requests.hpp"
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -25,12 +27,14 @@ std::vector<std::uint8_t> bytes_of_hex(const std::string& text)
     return bytes;
 }
 
-host::Outcome<std::unique_ptr<Enclave>> open(const char* images, const std::string& home)
+host::Outcome<std::unique_ptr<Enclave>> open(const char* images, const std::string& home, const char* missing)
 {
     const auto root = TRY(host::enclave::Root::open_file(home + "/root.key"));
     host::enclave::EnclaveOptions options;
     options.chamber = host::enclave::ChamberKind::null;
     options.images = images;
+    options.missing_step = missing;
+    options.missing_error = ENOSYS;
     return Enclave::open(options, root);
 }
 
@@ -38,10 +42,10 @@ host::Outcome<std::unique_ptr<Enclave>> open(const char* images, const std::stri
 
 int main(int count, char** arguments)
 {
-    if (count != 4) {
+    if (count != 4 && count != 5) {
         return 64;
     }
-    const auto opened = open(arguments[1], arguments[2]);
+    const auto opened = open(arguments[1], arguments[2], count == 5 ? arguments[4] : "");
     if (!opened) {
         std::printf("failed: %s\n", opened.error().what.c_str());
         return 69;

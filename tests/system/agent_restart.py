@@ -60,10 +60,13 @@ class Story(Fabric):
             fresh = self.chamber_of(agent.process.pid, other_than=old)
             expect(fresh != old, "the chamber is the same process")
             expect("\"trusted\"" in self.verb(self.server_home, "--json", "status"), "alpha is not trusted")
-        # One that hangs is found by whoever asks it: here by the round that SIGHUP wants.
+        # One that hangs is found by whoever asks it: here by the round that SIGHUP wants. Without its guard, which is
+        # stopped, it cannot enter the chamber.
         old = self.chamber_of(agent.process.pid)
         agent.forget()
-        os.kill(old, signal.SIGSTOP)
+        with open(f"/proc/{old}/task/{old}/children") as stream:
+            guard = int(stream.read().split()[0])
+        os.kill(guard, signal.SIGSTOP)
         agent.process.send_signal(signal.SIGHUP)
         agent.says("started anew with the same identity")
         agent.says("connected as alpha")

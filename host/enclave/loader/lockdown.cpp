@@ -1,14 +1,13 @@
 #include "host/enclave/loader/lockdown.hpp"
 
+#include "host/enclave/loader/guard.hpp"
+#include "host/enclave/loader/seccomp_filter.hpp"
 #include "host/enclave/loader/trap.hpp"
 
 #include <asm/prctl.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -29,6 +28,13 @@
 #endif
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
+#endif
+#ifndef PR_SPEC_L1D_FLUSH
+#define PR_SPEC_L1D_FLUSH 2
+#endif
+#ifndef PR_SCHED_CORE
+#define PR_SCHED_CORE 62
+#define PR_SCHED_CORE_CREATE 1
 #endif
 
 extern "C" const char __executable_start;
@@ -67,35 +73,6 @@ long set_limit(__rlimit_resource_t resource, rlim_t value) noexcept
     return ::setrlimit(resource, &limit);
 }
 
-// A BPF program, built instruction by instruction.
-class Filter {
-  public:
-    void load(std::uint32_t offset) noexcept { add({BPF_LD | BPF_W | BPF_ABS, 0, 0, offset}); }
-    void mask(std::uint32_t value) noexcept { add({BPF_ALU | BPF_AND | BPF_K, 0, 0, value}); }
-    // Skips the next `count` instructions unless the accumulator is `value`.
-    void skip_unless(std::uint32_t value, std::uint8_t count) noexcept
-    {
-        add({BPF_JMP | BPF_JEQ | BPF_K, 0, count, value});
-    }
-    void skip_if(std::uint32_t value, std::uint8_t count) noexcept
-    {
-        add({BPF_JMP | BPF_JEQ | BPF_K, count, 0, value});
-    }
-    void give(std::uint32_t verdict) noexcept { add({BPF_RET | BPF_K, 0, 0, verdict}); }
-
-    [[nodiscard]] long install() noexcept
-    {
-        sock_fprog program{static_cast<unsigned short>(count_), instructions_.data()};
-        return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
-    }
-
-  private:
-    void add(sock_filter instruction) noexcept { instructions_[count_++] = instruction; }
-
-    std::array<sock_filter, 40> instructions_{};
-    std::size_t count_ = 0;
-};
-
 } // namespace
 
 bool Lockdown::simulated_missing(const char* name) const noexcept
@@ -123,9 +100,10 @@ bool Lockdown::note(const char* name, long result) noexcept
 
 void Lockdown::begin() noexcept
 {
-    note("ends with its host", ::prctl(PR_SET_PDEATHSIG, SIGKILL));
-    note("no core file", set_limit(RLIMIT_CORE, 0));
-    note("inherited descriptors closed", ::syscall(SYS_close_range, start_descriptor + 1, ~0U, 0));
+    step("ends with its host", [] { return ::prctl(PR_SET_PDEATHSIG, SIGKILL); });
+    step("no core file", [] { return set_limit(RLIMIT_CORE, 0); });
+    step("inherited descriptors closed", [] { return ::syscall(SYS_close_range, start_descriptor + 1, ~0U, 0); });
+    step("guarded: traced by a process that only waits", start_guard);
 }
 
 int Lockdown::secret_memory(const char* name, std::size_t size) noexcept
@@ -151,7 +129,7 @@ void Lockdown::leave_namespaces() noexcept
     constexpr int namespaces =
         CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     const char* name = "own namespaces (user, mount, network, ipc, uts, cgroup)";
-    if (!note(name, simulated_missing(name) ? -1 : ::unshare(namespaces))) {
+    if (!step(name, [] { return ::unshare(namespaces); })) {
         return;
     }
     std::array<char, 64> map{};
@@ -161,41 +139,56 @@ void Lockdown::leave_namespaces() noexcept
     std::snprintf(map.data(), map.size(), "%u %u 1", nobody, gid);
     write_file("/proc/self/gid_map", map.data());
     ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
-    note("empty root file system", enter_empty_root());
+    step("empty root file system", enter_empty_root);
 }
 
 void Lockdown::drop_privileges() noexcept
 {
-    note("no new privileges", ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    step("no new privileges", [] { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); });
     for (int capability = 0; capability <= last_capability; ++capability) {
         ::prctl(PR_CAPBSET_DROP, capability);
     }
     ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, 2> none{};
-    note("no capabilities", ::syscall(SYS_capset, &header, none.data()));
+    step("no capabilities", [] {
+        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+        std::array<__user_cap_data_struct, 2> none{};
+        return ::syscall(SYS_capset, &header, none.data());
+    });
     // After the id maps are written: they need /proc/self, which belongs to root from here on.
-    note("not dumpable", ::prctl(PR_SET_DUMPABLE, 0));
+    step("not dumpable", [] { return ::prctl(PR_SET_DUMPABLE, 0); });
 }
 
 void Lockdown::harden_memory() noexcept
 {
-    note("no memory both writable and executable", ::prctl(PR_SET_MDWE, 1, 0, 0, 0));
-    note("store bypass speculation off",
-         ::prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_FORCE_DISABLE, 0, 0));
-    note("indirect branch speculation off",
-         ::prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE, 0, 0));
-    constexpr std::uint64_t page_mask = 4095;
-    const auto start = reinterpret_cast<std::uint64_t>(&__executable_start) & ~page_mask;
-    const auto end = (reinterpret_cast<std::uint64_t>(&etext) + page_mask) & ~page_mask;
-    note("own code sealed", ::syscall(SYS_mseal, start, end - start, 0));
+    step("no memory both writable and executable", [] { return ::prctl(PR_SET_MDWE, 1, 0, 0, 0); });
+    step("own code sealed", [] {
+        constexpr std::uint64_t page_mask = 4095;
+        const auto start = reinterpret_cast<std::uint64_t>(&__executable_start) & ~page_mask;
+        const auto end = (reinterpret_cast<std::uint64_t>(&etext) + page_mask) & ~page_mask;
+        return ::syscall(SYS_mseal, start, end - start, 0);
+    });
+}
+
+void Lockdown::close_side_channels() noexcept
+{
+    const auto speculation = [](int which, int how) { return ::prctl(PR_SET_SPECULATION_CTRL, which, how, 0, 0); };
+    step("store bypass speculation off",
+         [&] { return speculation(PR_SPEC_STORE_BYPASS, static_cast<int>(PR_SPEC_FORCE_DISABLE)); });
+    step("indirect branch speculation off",
+         [&] { return speculation(PR_SPEC_INDIRECT_BRANCH, static_cast<int>(PR_SPEC_FORCE_DISABLE)); });
+    step("data cache flushed when others run",
+         [&] { return speculation(PR_SPEC_L1D_FLUSH, static_cast<int>(PR_SPEC_ENABLE)); });
+    step("shares no core with others at one time", [] {
+        constexpr int whole_process = 1; // PIDTYPE_TGID
+        return ::prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, whole_process, 0);
+    });
 }
 
 void Lockdown::limit_resources() noexcept
 {
-    note("no new processes or threads", set_limit(RLIMIT_NPROC, 0));
-    note("no file writes", set_limit(RLIMIT_FSIZE, 0));
-    note("no new descriptors", set_limit(RLIMIT_NOFILE, 8));
+    step("no new processes or threads", [] { return set_limit(RLIMIT_NPROC, 0); });
+    step("no file writes", [] { return set_limit(RLIMIT_FSIZE, 0); });
+    step("no new descriptors", [] { return set_limit(RLIMIT_NOFILE, 8); });
 }
 
 void Lockdown::restrict_by_landlock() noexcept
@@ -205,27 +198,31 @@ void Lockdown::restrict_by_landlock() noexcept
         std::uint64_t network;
         std::uint64_t scoped;
     };
-    const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (abi < 0) {
-        note("Landlock", -1);
-        return;
-    }
-    const unsigned file_rights = abi >= 5 ? 16 : abi >= 3 ? 15 : abi == 2 ? 14 : 13;
-    const Attributes attributes{(std::uint64_t{1} << file_rights) - 1, 3, 3};
-    const std::size_t known = abi >= 6 ? sizeof attributes : abi >= 4 ? 16 : 8;
-    const long ruleset = ::syscall(SYS_landlock_create_ruleset, &attributes, known, 0);
-    note("Landlock", ruleset < 0 ? -1 : ::syscall(SYS_landlock_restrict_self, ruleset, 0));
-    if (ruleset >= 0) {
+    step("Landlock", [] {
+        const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+        if (abi < 0) {
+            return abi;
+        }
+        const unsigned file_rights = abi >= 5 ? 16 : abi >= 3 ? 15 : abi == 2 ? 14 : 13;
+        // Not LANDLOCK_SCOPE_SIGNAL: it would also hold back the signal that ends the guard with the chamber.
+        constexpr std::uint64_t abstract_sockets = 1;
+        const Attributes attributes{(std::uint64_t{1} << file_rights) - 1, 3, abstract_sockets};
+        const std::size_t known = abi >= 6 ? sizeof attributes : abi >= 4 ? 16 : 8;
+        const long ruleset = ::syscall(SYS_landlock_create_ruleset, &attributes, known, 0);
+        if (ruleset < 0) {
+            return ruleset;
+        }
+        const long restricted = ::syscall(SYS_landlock_restrict_self, ruleset, 0);
+        const int error = errno;
         ::close(static_cast<int>(ruleset));
-    }
+        errno = error;
+        return restricted;
+    });
 }
 
 bool Lockdown::restrict_system_calls(std::uint64_t base, std::uint64_t size) noexcept
 {
-    Filter filter;
-    filter.load(offsetof(seccomp_data, arch));
-    filter.skip_if(AUDIT_ARCH_X86_64, 1);
-    filter.give(SECCOMP_RET_KILL_PROCESS);
+    SeccompFilter filter;
     // From inside the enclave: a trap, which the emulator turns into #UD. The range is naturally aligned and smaller
     // than 4 GiB, so the high word is one value and the low word one after masking.
     filter.load(offsetof(seccomp_data, instruction_pointer) + 4);
@@ -234,10 +231,9 @@ bool Lockdown::restrict_system_calls(std::uint64_t base, std::uint64_t size) noe
     filter.mask(~static_cast<std::uint32_t>(size - 1));
     filter.skip_unless(static_cast<std::uint32_t>(base), 1);
     filter.give(SECCOMP_RET_TRAP);
-    filter.load(offsetof(seccomp_data, nr));
+    filter.load_number();
     for (const std::uint32_t number : {SYS_futex, SYS_rt_sigreturn, SYS_exit_group}) {
-        filter.skip_unless(number, 1);
-        filter.give(SECCOMP_RET_ALLOW);
+        filter.allow(number);
     }
     if (!kernel_keeps_bases()) { // then the emulator sets the enclave's FS and GS this way
         filter.skip_unless(SYS_arch_prctl, 4);
@@ -246,18 +242,23 @@ bool Lockdown::restrict_system_calls(std::uint64_t base, std::uint64_t size) noe
         filter.skip_unless(ARCH_SET_GS, 1);
         filter.give(SECCOMP_RET_ALLOW);
     }
-    filter.give(SECCOMP_RET_KILL_PROCESS);
     return !simulated_missing(seccomp_step) && filter.install() == 0;
 }
 
-bool Lockdown::finish(std::uint64_t base, std::uint64_t size) noexcept
+void Lockdown::withdraw() noexcept
 {
-    for (int descriptor = ring_descriptor; descriptor <= start_descriptor; ++descriptor) {
+    for (int descriptor = ring_descriptor; descriptor < start_descriptor; ++descriptor) {
         ::close(descriptor);
     }
     leave_namespaces();
     drop_privileges();
+}
+
+bool Lockdown::finish(std::uint64_t base, std::uint64_t size) noexcept
+{
+    ::close(start_descriptor);
     harden_memory();
+    close_side_channels();
     limit_resources();
     restrict_by_landlock();
     const bool restricted = restrict_system_calls(base, size);

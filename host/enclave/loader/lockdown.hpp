@@ -15,15 +15,22 @@ class Lockdown {
     {
     }
 
-    // Before anything else: die with the host, no core file, no inherited descriptors but the loader's four.
+    // In this order. What it holds of secrets comes between `withdraw` and `finish`, threads too.
+
+    // Before anything else: die with the host, no core file, no inherited descriptors but the loader's four, and the
+    // guard that traces this process.
     void begin() noexcept;
 
     // The secret memory's descriptor (memfd_secret) of `size` bytes, or -1 where the kernel has none. `name` says what
-    // it is for, in the report.
+    // it is for, in the report. Before `withdraw`: in a user namespace of its own not even root may lock more memory
+    // than RLIMIT_MEMLOCK.
     [[nodiscard]] int secret_memory(const char* name, std::size_t size) noexcept;
 
-    // After image and root are in: namespaces, no privileges, not dumpable, no new code, limits, Landlock, seccomp
-    // last. A system call from [base, base + size) becomes a trap; outside only what the loader's loop needs is left.
+    // Namespaces of its own, no privileges, not dumpable: from here on nobody of the same user may look in.
+    void withdraw() noexcept;
+
+    // No new code, side channels, limits (no thread can be made any more), Landlock, seccomp last. A system call from
+    // [base, base + size) becomes a trap; outside only what the loader's loop needs is left.
     // Returns false when seccomp could not be had: without it the chamber must not start.
     [[nodiscard]] bool finish(std::uint64_t base, std::uint64_t size) noexcept;
 
@@ -31,12 +38,19 @@ class Lockdown {
     bool note(const char* name, long result) noexcept;
 
   private:
+    // Takes one step and notes it; one that a test wants to be missing is not taken.
+    template <typename Action>
+    bool step(const char* name, Action action) noexcept
+    {
+        return note(name, simulated_missing(name) ? -1 : static_cast<long>(action()));
+    }
     // True when a test wants this step to fail; errno is set.
     [[nodiscard]] bool simulated_missing(const char* name) const noexcept;
 
     void leave_namespaces() noexcept;
     void drop_privileges() noexcept;
     void harden_memory() noexcept;
+    void close_side_channels() noexcept;
     void limit_resources() noexcept;
     void restrict_by_landlock() noexcept;
     [[nodiscard]] bool restrict_system_calls(std::uint64_t base, std::uint64_t size) noexcept;

@@ -56,31 +56,52 @@ Result<Bytes> map_file(int descriptor) noexcept
     return Bytes(static_cast<const std::uint8_t*>(memory), size);
 }
 
-// What lives as long as the process and must not be readable: the keys the emulator derives from.
+// What lives as long as the process and must not be readable: the keys the emulator derives from, and what the chamber
+// is told at its first entry, a seed among it.
 struct KeyMemory {
     PlatformKeys keys;
+    alignas(64) airlock::EntryFacts entry{}; // as the chamber demands of what lies outside
 };
 
-Result<KeyMemory*> place_keys(Lockdown& lockdown, StartFacts& facts) noexcept
+constexpr std::size_t guard_bytes = 4096;
+constexpr std::size_t key_memory_bytes = 4096;
+static_assert(sizeof(KeyMemory) <= key_memory_bytes);
+
+Result<KeyMemory*> place_keys(Lockdown& lockdown) noexcept
 {
-    constexpr std::size_t size = 4096;
-    const int secret = lockdown.secret_memory("secret memory for keys", size);
-    void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, secret >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS,
-                          secret, 0);
+    const int secret = lockdown.secret_memory("secret memory for keys", key_memory_bytes);
+    auto* reserved = static_cast<std::uint8_t*>(
+        ::mmap(nullptr, key_memory_bytes + 2 * guard_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    void* memory = reserved == MAP_FAILED
+                       ? MAP_FAILED
+                       : ::mmap(reserved + guard_bytes, key_memory_bytes, PROT_READ | PROT_WRITE,
+                                MAP_FIXED | (secret >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS), secret, 0);
     if (secret >= 0) {
         ::close(secret);
     }
-    if (memory == MAP_FAILED || (secret < 0 && ::mlock(memory, size) != 0)) {
+    if (memory == MAP_FAILED || (secret < 0 && ::mlock(memory, key_memory_bytes) != 0)) {
         return fail(Kind::exhausted, "locked memory is used up (RLIMIT_MEMLOCK): raise it to 8 MiB a chamber");
     }
-    auto* placed = new (memory) KeyMemory;
-    copy_bytes(placed->keys.seal_enclave.expose(), facts.seal_enclave);
-    copy_bytes(placed->keys.seal_signer.expose(), facts.seal_signer);
-    copy_bytes(placed->keys.report.expose(), facts.report);
-    wipe(facts.seal_enclave);
-    wipe(facts.seal_signer);
-    wipe(facts.report);
-    return placed;
+    return new (memory) KeyMemory;
+}
+
+// The pipe's end, and the kernel's random bytes, into memory that nobody else can read.
+Status receive_secrets(KeyMemory& memory, const StartFacts& facts) noexcept
+{
+    for (auto* key : {&memory.keys.seal_enclave, &memory.keys.seal_signer, &memory.keys.report}) {
+        const auto bytes = key->expose();
+        if (::read(start_descriptor, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+            return fail(Kind::missing, "the loader was started without its keys");
+        }
+    }
+    auto& entry = memory.entry;
+    entry.magic = airlock::entry_magic;
+    entry.features = facts.features;
+    entry.spin_budget_ticks = facts.spin_budget_ticks;
+    if (::getrandom(entry.seed.data(), entry.seed.size(), 0) != static_cast<ssize_t>(entry.seed.size())) {
+        return fail(Kind::unavailable, "the kernel gives no random bytes");
+    }
+    return {};
 }
 
 std::uint64_t xfrm_of(std::uint32_t features) noexcept
@@ -94,14 +115,13 @@ std::uint64_t xfrm_of(std::uint32_t features) noexcept
     return xfrm;
 }
 
-Status build(Emulator& emulator, Lockdown& lockdown, StartFacts& facts) noexcept
+Status build(Emulator& emulator, Lockdown& lockdown, const StartFacts& facts, const KeyMemory& keys) noexcept
 {
     const auto image_bytes = TRY(map_file(image_descriptor));
     const auto sigstruct_bytes = TRY(map_file(sigstruct_descriptor));
     const auto sigstruct = TRY(image::read_sigstruct(sigstruct_bytes));
     auto reader = TRY(image::SgxsReader::open(image_bytes));
     const protocol::sgx::Attributes attributes{sigstruct.attributes.flags, xfrm_of(facts.features)};
-    const auto* placed = TRY(place_keys(lockdown, facts));
     const int secret = lockdown.secret_memory("secret memory for the enclave", reader.header().size);
     TRY(emulator.create(reader.header(), attributes, secret));
     while (!reader.done()) {
@@ -110,7 +130,7 @@ Status build(Emulator& emulator, Lockdown& lockdown, StartFacts& facts) noexcept
     }
     const auto cpusvn = emulated_cpusvn(static_cast<protocol::sgx::Platform>(facts.platform),
                                         static_cast<protocol::sgx::RootKind>(facts.root));
-    TRY(emulator.initialise(image::measurement_of(image_bytes), sigstruct, cpusvn, &placed->keys));
+    TRY(emulator.initialise(image::measurement_of(image_bytes), sigstruct, cpusvn, &keys.keys));
     if (secret >= 0) {
         ::close(secret);
     }
@@ -162,26 +182,27 @@ airlock::Ring* map_ring() noexcept
     if (::read(start_descriptor, &facts, sizeof facts) != static_cast<ssize_t>(sizeof facts)) {
         end(64);
     }
-    alignas(64) static airlock::EntryFacts entry{}; // as the chamber demands of what lies outside
-    entry.magic = airlock::entry_magic;
-    entry.features = facts.features;
-    entry.spin_budget_ticks = facts.spin_budget_ticks;
-    if (::getrandom(entry.seed.data(), entry.seed.size(), 0) != static_cast<ssize_t>(entry.seed.size())) {
-        refuse(report, {Kind::unavailable, "the kernel gives no random bytes"});
-    }
     learn_xsave_layout();
     Lockdown lockdown(report, facts);
     lockdown.begin();
     static Emulator emulator;
-    if (const auto built = build(emulator, lockdown, facts); !built) {
+    const auto keys = place_keys(lockdown);
+    if (!keys) {
+        refuse(report, keys.error());
+    }
+    if (const auto built = build(emulator, lockdown, facts, **keys); !built) {
         refuse(report, built.error());
     }
     lockdown.note("CPUID inside refused", Trap::refuse_cpuid());
+    lockdown.withdraw();
+    if (const auto received = receive_secrets(**keys, facts); !received) {
+        refuse(report, received.error());
+    }
     if (!lockdown.finish(emulator.base(), emulator.size())) {
         refuse(report, {Kind::unavailable, "the kernel has no seccomp filters: a chamber does not start without them"});
     }
     report.state.store(LoaderState::ready, std::memory_order_release);
-    serve(emulator, *ring, entry);
+    serve(emulator, *ring, (*keys)->entry);
 }
 
 } // namespace

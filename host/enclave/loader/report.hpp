@@ -37,13 +37,10 @@ inline Report& report_of(airlock::Ring& ring) noexcept
 inline constexpr int ring_descriptor = 3;
 inline constexpr int image_descriptor = 4;
 inline constexpr int sigstruct_descriptor = 5;
-inline constexpr int start_descriptor = 6; // a pipe with one StartFacts
+inline constexpr int start_descriptor = 6; // a pipe with StartFacts, then StartSecrets
 
-// Secrets and facts for this one start. The loader reads them, then the pipe is gone.
+// For this one start. Read first; nothing in it is secret.
 struct StartFacts {
-    ByteArray<32> seal_enclave{};
-    ByteArray<32> seal_signer{};
-    ByteArray<32> report{};
     std::uint32_t platform = 0;
     std::uint32_t root = 0;
     std::uint32_t features = 0; // airlock::CpuFeature bits
@@ -52,6 +49,13 @@ struct StartFacts {
     std::array<char, 56> missing_step{};
     std::int32_t missing_error = 0;
     std::uint32_t reserved = 0;
+};
+
+// Read when nobody can look in any more, straight into secret memory; then the pipe is gone.
+struct StartSecrets {
+    ByteArray<32> seal_enclave{};
+    ByteArray<32> seal_signer{};
+    ByteArray<32> report{};
 };
 
 } // namespace caisson::host::enclave::loader
