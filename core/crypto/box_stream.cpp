@@ -56,10 +56,11 @@ void BoxStream::feed(Bytes from, std::uint8_t* to, bool opening) noexcept
             feed_some(from.first(count), to, opening);
         } else if (const auto blocks = from.size() / key_stream_.size(); blocks != 0) {
             const kernels::BoxRun run{next_block_, from.data(), to, blocks, opening};
-            if (kernel_ == BoxKernel::avx512) {
-                kernels::run_blocks_avx512(at(), run, poly_, powers_);
-            } else {
-                kernels::run_blocks_portable(at(), run, poly_);
+            CHECK((next_block_ + blocks) * key_stream_.size() <= box_text_bytes_max);
+            switch (kernel_) {
+            case BoxKernel::avx512: kernels::run_blocks_avx512(at(), run, poly_, powers_); break;
+            case BoxKernel::avx2: kernels::run_blocks_avx2(at(), run, poly_); break;
+            case BoxKernel::portable: kernels::run_blocks_portable(at(), run, poly_); break;
             }
             next_block_ += blocks;
             count = blocks * key_stream_.size();

@@ -35,9 +35,10 @@ void hide_from_optimiser([[maybe_unused]] T& value) noexcept
     return difference == 0;
 }
 
-// Marks the one bit that may be branched on although it was computed from secrets: a verdict that everybody learns,
-// such as that a tag is wrong. It does nothing but tell MSan, under which the constant-time tests run.
-[[nodiscard]] inline bool public_verdict(bool verdict) noexcept
+// Marks what may be branched on although it was computed from secrets: a verdict that everybody learns, such as that a
+// tag is wrong, or one bit each for several. It does nothing but tell MSan, under which the constant-time tests run.
+template <typename Verdict>
+[[nodiscard]] Verdict public_verdict(Verdict verdict) noexcept
 {
 #ifdef CAISSON_WATCHED_BY_MSAN
     __msan_unpoison(&verdict, sizeof verdict);

@@ -155,7 +155,7 @@ int run_all()
     for (const auto& control : controls) {
         good &= run(control.row, control.expected);
     }
-    for (const auto rows : {aes_rows(), box_rows(), hash_rows(), sodium_rows()}) {
+    for (const auto rows : {aes_rows(), box_rows(), hash_rows(), sodium_rows(), x25519_rows()}) {
         for (const auto& row : rows) {
             good &= run(row, exit_clean);
         }

@@ -28,5 +28,6 @@ void expect_verdict(std::size_t branches = 1);
 [[nodiscard]] std::span<const Row> box_rows();
 [[nodiscard]] std::span<const Row> hash_rows();
 [[nodiscard]] std::span<const Row> sodium_rows(); // none under MSan, which does not see into Debian's library
+[[nodiscard]] std::span<const Row> x25519_rows();
 
 } // namespace caisson::tests::constant_time

@@ -15,6 +15,10 @@ inline constexpr std::size_t box_key_bytes = 32;
 void seal_box_portable(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept;
 [[nodiscard]] bool open_box_portable(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept;
 
+// Requires: the CPU has AVX2.
+void seal_box_avx2(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept;
+[[nodiscard]] bool open_box_avx2(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept;
+
 // Requires: the CPU has what BoxKernel::avx512 names.
 void seal_box_avx512(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept;
 [[nodiscard]] bool open_box_avx512(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept;
@@ -51,6 +55,7 @@ struct PolyPowers {
 };
 
 void run_blocks_portable(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept;
+void run_blocks_avx2(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept;
 void run_blocks_avx512(const BoxPosition& at, const BoxRun& run, Poly1305& poly, PolyPowers& powers) noexcept;
 
 // HSalsa20 (Bernstein, "Extending the Salsa20 nonce").

@@ -1,9 +1,8 @@
 // One message: its blocks side by side in AVX-512, four in the rows of a register while it is short, else sixteen or
-// thirty-two; Poly1305 of a long one over sixteen blocks at a time (IFMA).
+// thirty-two; Poly1305 of a long one over sixteen blocks at a time (IFMA), right behind the key stream.
 #include "core/crypto/constant_time.hpp"
 #include "core/crypto/kernels/box.hpp"
-#include "core/crypto/kernels/poly1305.hpp"
-#include "core/crypto/kernels/salsa20_avx512.hpp"
+#include "core/crypto/kernels/poly1305_avx512.hpp"
 
 #include <algorithm>
 
@@ -11,13 +10,11 @@
 namespace caisson::crypto::kernels {
 namespace {
 
-using avx512::lanes;
-using avx512::splat32;
-using avx512::splat64;
-using avx512::state_words;
-using avx512::Vector;
+using namespace avx512;
 
 constexpr std::size_t poly_step_bytes = 16 * poly1305_block_bytes;
+constexpr std::size_t blocks_per_step = poly_step_bytes / salsa20_block_bytes;
+constexpr std::size_t four_blocks_text_bytes = 4 * salsa20_block_bytes - box_key_bytes;
 constexpr std::size_t long_poly_bytes_min = 2 * poly_step_bytes; // below, sixteen powers of r cost more than they save
 
 struct Words {
@@ -78,7 +75,7 @@ __m512i picked(__m512i lane0, __m512i lane1, __m512i lane2, __m512i lane3) noexc
 }
 
 // Blocks 0 to 3. The time is the latency of twenty rounds.
-void make_four_blocks(const Words& words, Blocks& out) noexcept
+void make_four_blocks(const Words& words, Vector* out) noexcept
 {
     const auto& key = words.key;
     const auto counters = _mm512_set_epi32(0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0);
@@ -101,54 +98,92 @@ void make_four_blocks(const Words& words, Blocks& out) noexcept
     const auto high01 = _mm512_shuffle_i32x4(row0, row1, 0xee);
     const auto low23 = _mm512_shuffle_i32x4(row2, row3, 0x44);
     const auto high23 = _mm512_shuffle_i32x4(row2, row3, 0xee);
-    out.block[0].value = _mm512_shuffle_i32x4(low01, low23, 0x88);
-    out.block[1].value = _mm512_shuffle_i32x4(low01, low23, 0xdd);
-    out.block[2].value = _mm512_shuffle_i32x4(high01, high23, 0x88);
-    out.block[3].value = _mm512_shuffle_i32x4(high01, high23, 0xdd);
+    out[0].value = _mm512_shuffle_i32x4(low01, low23, 0x88);
+    out[1].value = _mm512_shuffle_i32x4(low01, low23, 0xdd);
+    out[2].value = _mm512_shuffle_i32x4(high01, high23, 0x88);
+    out[3].value = _mm512_shuffle_i32x4(high01, high23, 0xdd);
 }
 
-// Lane l is block `first` + l.
-void set_lanes(Vector* initial, const Words& words, std::uint64_t first) noexcept
-{
-    for (std::size_t index = 0; index < 4; ++index) {
-        initial[5 * index].value = splat32(salsa20_sigma[index]);
-        initial[1 + index].value = splat32(words.key[index]);
-        initial[11 + index].value = splat32(words.key[4 + index]);
+// The key stream in order: up to thirty-two blocks at a time, made when the ones before are used up.
+class KeyStream {
+  public:
+    explicit KeyStream(const BoxPosition& at, std::uint64_t first) noexcept
+        : words_(at)
+        , next_(first)
+    {
     }
-    const auto lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    initial[6].value = splat32(words.nonce0);
-    initial[7].value = splat32(words.nonce1);
-    const auto low = splat32(static_cast<std::uint32_t>(first));
-    const auto high = splat32(static_cast<std::uint32_t>(first >> 32U));
-    initial[8].value = _mm512_add_epi32(low, lane);
-    const auto carried = _mm512_cmplt_epu32_mask(initial[8].value, low);
-    initial[9].value = _mm512_mask_add_epi32(high, carried, high, splat32(1));
-}
+    ~KeyStream()
+    {
+        wipe_vectors(block_.data(), used_vectors_ * sizeof(Vector));
+        if (lanes_set_) {
+            wipe_vectors(&state_, sizeof state_);
+        }
+    }
+    KeyStream(const KeyStream&) = delete;
+    KeyStream& operator=(const KeyStream&) = delete;
 
-// At least `wanted` blocks from block `first` on, thirty-two at most. Returns how many there are.
-std::size_t make_blocks(const Words& words, std::uint64_t first, std::size_t wanted, Blocks& out) noexcept
-{
-    if (first == 0 && wanted <= 4) {
-        make_four_blocks(words, out);
-        return 4;
+    // Makes sure that a block is there; `wanted` is how many will be. Returns how many there are.
+    std::size_t refill(std::size_t wanted) noexcept
+    {
+        if (taken_ != made_) {
+            return made_ - taken_;
+        }
+        taken_ = 0;
+        if (next_ == 0 && wanted <= 4) {
+            make_four_blocks(words_, block_.data());
+            made_ = 4;
+        } else {
+            make_many(wanted > lanes);
+            made_ = wanted > lanes ? 2 * lanes : lanes;
+        }
+        used_vectors_ = std::max(used_vectors_, made_ + (made_ > lanes ? 1 : 0));
+        next_ += made_;
+        return made_;
     }
-    std::array<Vector, 2 * state_words> initial;
-    const MutableBytes secret(reinterpret_cast<std::uint8_t*>(initial.data()), sizeof initial);
-    set_lanes(initial.data(), words, first);
-    std::size_t count = lanes;
-    if (wanted <= lanes) {
-        avx512::salsa20_one(out.block.data(), initial.data());
-        avx512::transpose16(out.block.data());
-    } else {
-        set_lanes(initial.data() + state_words, words, first + lanes);
-        avx512::salsa20_two(out.block.data(), initial.data(), initial.data() + state_words);
-        avx512::transpose16(out.block.data());
-        avx512::transpose16(out.block.data() + state_words);
-        count = 2 * lanes;
+    // Requires: refill gave one.
+    [[nodiscard]] __m512i take() noexcept { return block_[taken_++].value; }
+
+  private:
+    void make_many(bool two) noexcept
+    {
+        if (!lanes_set_) {
+            set_lanes();
+        }
+        const auto lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+        const auto first = _mm512_add_epi32(splat32(static_cast<std::uint32_t>(next_)), lane);
+        state_.begin_block_column(first, _mm512_add_epi32(first, splat32(lanes)));
+        if (two) {
+            salsa20_two(block_.data(), state_);
+            transpose16(block_.data() + lanes, block_.data() + lanes, block_.data() + lanes + state_words / 2);
+        } else {
+            salsa20_one(block_.data(), state_);
+        }
+        transpose16(block_.data(), block_.data(), block_.data() + state_words / 2);
     }
-    wipe(secret.first(count * sizeof(Vector)));
-    return count;
-}
+    void set_lanes() noexcept
+    {
+        for (std::size_t index = 0; index < 4; ++index) {
+            state_.initial[5 * index].value = splat32(salsa20_sigma[index]);
+            state_.initial[1 + index].value = splat32(words_.key[index]);
+            state_.initial[11 + index].value = splat32(words_.key[4 + index]);
+        }
+        state_.initial[6].value = splat32(words_.nonce0);
+        state_.initial[7].value = splat32(words_.nonce1);
+        state_.initial[9].value = _mm512_setzero_si512();
+        state_.begin_common_columns();
+        state_.begin_nonce_column();
+        lanes_set_ = true;
+    }
+
+    Words words_;
+    LaneState state_;
+    std::array<Vector, 2 * state_words + 1> block_; // one vector more is scratch of the rounds
+    std::uint64_t next_;
+    std::size_t taken_ = 0;
+    std::size_t made_ = 0;
+    std::size_t used_vectors_ = 0;
+    bool lanes_set_ = false;
+};
 
 // The whole of `part`, of which only `size` bytes are wanted.
 void add_part(const std::uint8_t* from, std::uint8_t* to, std::size_t size, __m512i part) noexcept
@@ -156,73 +191,6 @@ void add_part(const std::uint8_t* from, std::uint8_t* to, std::size_t size, __m5
     const auto mask = size >= salsa20_block_bytes ? ~__mmask64{0} : (__mmask64{1} << size) - 1;
     const auto text = _mm512_maskz_loadu_epi8(mask, from);
     _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(text, part));
-}
-
-// Adds the key stream to the text; `blocks` holds the first `count` of it and is used up.
-void apply_key_stream(const Words& words, Blocks& blocks, std::size_t count, const std::uint8_t* from, std::uint8_t* to,
-                      std::size_t size) noexcept
-{
-    constexpr std::size_t half = salsa20_block_bytes - box_key_bytes;
-    add_part(from, to, std::min(size, half), _mm512_shuffle_i32x4(blocks.block[0].value, blocks.block[0].value, 0xee));
-    std::uint64_t first = 0;
-    std::size_t index = 1;
-    for (std::size_t done = half; done < size; done += salsa20_block_bytes, ++index) {
-        if (index == count) {
-            first += count;
-            count = make_blocks(words, first, (size - done + salsa20_block_bytes - 1) / salsa20_block_bytes, blocks);
-            index = 0;
-        }
-        add_part(from + done, to + done, size - done, blocks.block[index].value);
-    }
-}
-
-// Eight blocks of Poly1305, one a lane.
-struct PolyLanes {
-    __m512i limb0, limb1, limb2;
-};
-
-__m512i twenty_times(__m512i value) noexcept
-{
-    return _mm512_add_epi64(_mm512_slli_epi64(value, 4), _mm512_slli_epi64(value, 2));
-}
-
-[[gnu::always_inline]] inline void poly_add(PolyLanes& state, __m512i low, __m512i high) noexcept
-{
-    const auto m44 = splat64(mask44);
-    state.limb0 = _mm512_add_epi64(state.limb0, _mm512_and_si512(low, m44));
-    state.limb1 = _mm512_add_epi64(state.limb1, _mm512_and_si512(_mm512_shrdi_epi64(low, high, 44), m44));
-    state.limb2 =
-        _mm512_add_epi64(state.limb2, _mm512_or_si512(_mm512_srli_epi64(high, 24), splat64(std::uint64_t{1} << 40U)));
-}
-
-// state *= factor; limbs stay small enough for the 52 bits of the multiplier.
-[[gnu::always_inline]] inline void poly_multiply(PolyLanes& state, const PolyLanes& factor) noexcept
-{
-    const auto m44 = splat64(mask44);
-    const auto zero = _mm512_setzero_si512();
-    const auto folded1 = twenty_times(factor.limb1);
-    const auto folded2 = twenty_times(factor.limb2);
-    const auto [a0, a1, a2] = state;
-    const auto sum_low = [&](__m512i by2, __m512i by1, __m512i by0) {
-        return _mm512_madd52lo_epu64(_mm512_madd52lo_epu64(_mm512_madd52lo_epu64(zero, a2, by2), a1, by1), a0, by0);
-    };
-    const auto sum_high = [&](__m512i by2, __m512i by1, __m512i by0) {
-        return _mm512_madd52hi_epu64(_mm512_madd52hi_epu64(_mm512_madd52hi_epu64(zero, a2, by2), a1, by1), a0, by0);
-    };
-    const auto low0 = sum_low(folded1, folded2, factor.limb0);
-    const auto high0 = sum_high(folded1, folded2, factor.limb0);
-    auto low1 = sum_low(folded2, factor.limb0, factor.limb1);
-    const auto high1 = sum_high(folded2, factor.limb0, factor.limb1);
-    auto low2 = sum_low(factor.limb0, factor.limb1, factor.limb2);
-    const auto high2 = sum_high(factor.limb0, factor.limb1, factor.limb2);
-    low1 = _mm512_add_epi64(_mm512_add_epi64(low1, _mm512_slli_epi64(high0, 8)), _mm512_srli_epi64(low0, 44));
-    low2 = _mm512_add_epi64(_mm512_add_epi64(low2, _mm512_slli_epi64(high1, 8)), _mm512_srli_epi64(low1, 44));
-    const auto carry = _mm512_add_epi64(_mm512_slli_epi64(high2, 10), _mm512_srli_epi64(low2, 42));
-    const auto limb0 =
-        _mm512_add_epi64(_mm512_and_si512(low0, m44), _mm512_add_epi64(carry, _mm512_slli_epi64(carry, 2)));
-    state.limb0 = _mm512_and_si512(limb0, m44);
-    state.limb1 = _mm512_add_epi64(_mm512_and_si512(low1, m44), _mm512_srli_epi64(limb0, 44));
-    state.limb2 = _mm512_and_si512(low2, splat64(mask42));
 }
 
 // What each lane of the last step is multiplied by: block i of its sixteen is due r^(16 - i).
@@ -258,8 +226,8 @@ class LongPoly {
     {
         for (std::size_t step = 0; step < steps; ++step, text += poly_step_bytes) {
             if (begun_) {
-                poly_multiply(even_, common_);
-                poly_multiply(odd_, common_);
+                poly_multiply<PolyFactor::power>(even_, common_);
+                poly_multiply<PolyFactor::power>(odd_, common_);
             }
             begun_ = true;
             add(even_, text);
@@ -270,8 +238,8 @@ class LongPoly {
     // Requires: at least one step was absorbed.
     [[nodiscard]] PolyElement finish() noexcept
     {
-        poly_multiply(even_, last_factors(powers_, 0));
-        poly_multiply(odd_, last_factors(powers_, 1));
+        poly_multiply<PolyFactor::power>(even_, last_factors(powers_, 0));
+        poly_multiply<PolyFactor::power>(odd_, last_factors(powers_, 1));
         const auto sum = [](__m512i left, __m512i right) {
             return static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_add_epi64(left, right)));
         };
@@ -290,7 +258,7 @@ class LongPoly {
     {
         const auto first = _mm512_loadu_si512(from);
         const auto second = _mm512_loadu_si512(from + sizeof(__m512i));
-        poly_add(state, _mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second));
+        poly_add(state, _mm512_unpacklo_epi64(first, second), _mm512_unpackhi_epi64(first, second), whole_block_bit());
     }
 
     const PolyPowers& powers_;
@@ -316,77 +284,157 @@ void write_tag(const std::uint8_t* key, Bytes ciphertext, std::uint8_t* tag) noe
     poly.finish(tag);
 }
 
-std::size_t first_blocks(const Words& words, std::size_t text_bytes, Blocks& out) noexcept
+constexpr std::size_t blocks_of(std::size_t bytes) noexcept
 {
-    return make_blocks(words, 0, (box_key_bytes + text_bytes + salsa20_block_bytes - 1) / salsa20_block_bytes, out);
+    return (bytes + salsa20_block_bytes - 1) / salsa20_block_bytes;
+}
+
+// Block 0: the key of the tag, and the key stream of the text's first part.
+struct FirstBlock {
+    ByteArray<box_key_bytes> poly_key;
+    __m512i text_key;
+
+    explicit FirstBlock(KeyStream& stream) noexcept
+    {
+        const auto block = stream.take();
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(poly_key.data()), _mm512_castsi512_si256(block));
+        text_key = _mm512_shuffle_i32x4(block, block, 0xee);
+    }
+    ~FirstBlock() { wipe(poly_key); }
+    FirstBlock(const FirstBlock&) = delete;
+    FirstBlock& operator=(const FirstBlock&) = delete;
+};
+
+// Adds the key stream to what follows the first block's part.
+void add_key_stream(KeyStream& stream, const std::uint8_t* from, std::uint8_t* to, std::size_t size) noexcept
+{
+    for (std::size_t done = 0; done < size; done += salsa20_block_bytes) {
+        (void)stream.refill(blocks_of(size - done));
+        add_part(from + done, to + done, size - done, stream.take());
+    }
+}
+
+// Whole blocks with their Poly1305: when sealing it follows what was written, when opening it goes ahead of it.
+// Requires, opening: `stream` is empty.
+void run_blocks(KeyStream& stream, const BoxRun& run, Poly1305& poly, const PolyPowers& powers) noexcept
+{
+    LongPoly long_poly(powers, poly.state());
+    std::size_t absorbed = 0;
+    const auto* const ciphertext = run.opening ? run.from : run.to;
+    const auto absorb_until = [&](std::size_t end) {
+        const auto steps = (end - absorbed) / blocks_per_step;
+        long_poly.absorb(ciphertext + absorbed * salsa20_block_bytes, steps);
+        absorbed += steps * blocks_per_step;
+        if (end == run.blocks) {
+            if (absorbed != 0) {
+                poly.set_state(long_poly.finish());
+            }
+            poly.absorb(Bytes(ciphertext, end * salsa20_block_bytes).subspan(absorbed * salsa20_block_bytes));
+        }
+    };
+    for (std::size_t done = 0; done < run.blocks;) {
+        const auto end = done + std::min(stream.refill(run.blocks - done), run.blocks - done);
+        if (run.opening) {
+            absorb_until(end);
+        }
+        for (; done < end; ++done) {
+            const auto at = done * salsa20_block_bytes;
+            _mm512_storeu_si512(run.to + at, _mm512_xor_si512(_mm512_loadu_si512(run.from + at), stream.take()));
+        }
+        if (!run.opening) {
+            absorb_until(end);
+        }
+    }
+}
+
+} // namespace
+
+namespace {
+
+// A text that four blocks cover. Its ciphertext is kept for the tag as it is: what a mask wrote is slow to read back.
+void seal_short(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+{
+    constexpr std::size_t part_bytes = sizeof(__m256i);
+    const Words words(at);
+    Vector blocks[4];
+    make_four_blocks(words, blocks);
+    const auto* const key = reinterpret_cast<const std::uint8_t*>(blocks);
+    auto* const to = output + box_tag_bytes;
+    const auto* const from = movable_source(text, to);
+    alignas(64) ByteArray<four_blocks_text_bytes> ciphertext;
+    for (std::size_t done = 0; done < text.size(); done += part_bytes) {
+        const auto left = text.size() - done;
+        const auto mask = left >= part_bytes ? ~__mmask32{0} : (__mmask32{1} << left) - 1;
+        const auto stream = _mm256_load_si256(reinterpret_cast<const __m256i*>(key + box_key_bytes + done));
+        const auto part = _mm256_xor_si256(_mm256_maskz_loadu_epi8(mask, from + done), stream);
+        _mm256_mask_storeu_epi8(to + done, mask, part);
+        _mm256_store_si256(reinterpret_cast<__m256i*>(ciphertext.data() + done), part);
+    }
+    Poly1305 poly(key);
+    poly.absorb(Bytes(ciphertext).first(text.size()));
+    poly.finish(output);
+    wipe_vectors(blocks, sizeof blocks);
 }
 
 } // namespace
 
 void seal_box_avx512(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
 {
-    const Words words(at);
-    Blocks blocks;
-    const auto count = first_blocks(words, text.size(), blocks);
-    ByteArray<box_key_bytes> key; // later blocks of a long text take the place of the first
-    std::memcpy(key.data(), blocks.poly_key(), key.size());
-    auto* ciphertext = output + box_tag_bytes;
-    apply_key_stream(words, blocks, count, movable_source(text, ciphertext), ciphertext, text.size());
-    write_tag(key.data(), {ciphertext, text.size()}, output);
-    wipe(key);
+    if (text.size() <= four_blocks_text_bytes) {
+        seal_short(at, text, output);
+        return;
+    }
+    constexpr std::size_t half = salsa20_block_bytes - box_key_bytes;
+    KeyStream stream(at, 0);
+    (void)stream.refill(blocks_of(box_key_bytes + text.size()));
+    const FirstBlock first(stream);
+    auto* const to = output + box_tag_bytes;
+    const auto* const from = movable_source(text, to);
+    add_part(from, to, std::min(text.size(), half), first.text_key);
+    Poly1305 poly(first.poly_key.data());
+    std::size_t done = std::min(text.size(), half);
+    if (text.size() > half && text.size() - half >= long_poly_bytes_min) {
+        poly.absorb({to, half});
+        PolyPowers powers;
+        powers.make(poly.factor());
+        const BoxRun run{1, from + half, to + half, (text.size() - half) / salsa20_block_bytes, false};
+        run_blocks(stream, run, poly, powers);
+        done += run.blocks * salsa20_block_bytes;
+        add_key_stream(stream, from + done, to + done, text.size() - done);
+        poly.absorb({to + done, text.size() - done});
+    } else {
+        add_key_stream(stream, from + done, to + done, text.size() - done);
+        poly.absorb({to, text.size()});
+    }
+    poly.finish(output);
 }
 
 bool open_box_avx512(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
 {
-    const Words words(at);
+    constexpr std::size_t half = salsa20_block_bytes - box_key_bytes;
     const auto ciphertext = box.subspan(box_tag_bytes);
-    Blocks blocks;
-    const auto count = first_blocks(words, ciphertext.size(), blocks);
+    KeyStream stream(at, 0);
+    (void)stream.refill(blocks_of(box_key_bytes + ciphertext.size()));
+    const FirstBlock first(stream);
     ByteArray<box_tag_bytes> tag;
-    write_tag(blocks.poly_key(), ciphertext, tag.data());
+    write_tag(first.poly_key.data(), ciphertext, tag.data());
     const bool good = public_verdict(equal(tag, box.first(box_tag_bytes)));
     if (good) {
-        apply_key_stream(words, blocks, count, movable_source(ciphertext, output), output, ciphertext.size());
+        const auto* const from = movable_source(ciphertext, output);
+        const auto done = std::min(ciphertext.size(), half);
+        add_part(from, output, done, first.text_key);
+        add_key_stream(stream, from + done, output + done, ciphertext.size() - done);
     }
     return good;
 }
 
 void run_blocks_avx512(const BoxPosition& at, const BoxRun& run, Poly1305& poly, PolyPowers& powers) noexcept
 {
-    constexpr std::size_t blocks_per_step = poly_step_bytes / salsa20_block_bytes;
     if (!powers.made) {
         powers.make(poly.factor());
     }
-    const Words words(at);
-    Blocks blocks;
-    LongPoly long_poly(powers, poly.state());
-    const auto absorb = [&](const std::uint8_t* text, std::size_t count, bool last) {
-        const auto steps = count / blocks_per_step;
-        long_poly.absorb(text, steps);
-        if (last) {
-            if (run.blocks >= blocks_per_step) {
-                poly.set_state(long_poly.finish());
-            }
-            poly.absorb(Bytes(text, count * salsa20_block_bytes).subspan(steps * poly_step_bytes));
-        }
-    };
-    for (std::size_t done = 0; done < run.blocks;) {
-        const auto* from = run.from + done * salsa20_block_bytes;
-        auto* to = run.to + done * salsa20_block_bytes;
-        const auto left = run.blocks - done;
-        const auto count = std::min(make_blocks(words, run.first + done, left, blocks), left);
-        if (run.opening) {
-            absorb(from, count, count == left);
-        }
-        for (std::size_t index = 0; index < count; ++index) {
-            add_part(from + index * salsa20_block_bytes, to + index * salsa20_block_bytes, salsa20_block_bytes,
-                     blocks.block[index].value);
-        }
-        if (!run.opening) {
-            absorb(to, count, count == left);
-        }
-        done += count;
-    }
+    KeyStream stream(at, run.first);
+    run_blocks(stream, run, poly, powers);
 }
 
 } // namespace caisson::crypto::kernels

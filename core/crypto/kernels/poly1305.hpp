@@ -53,6 +53,25 @@ inline PolyElement product(const PolyElement& left, const PolyElement& right) no
     return out;
 }
 
+// state + a block of 16 bytes, whose bit 128 is `high_bit`.
+inline PolyElement with_block(const PolyElement& state, std::uint64_t low, std::uint64_t high,
+                              std::uint64_t high_bit) noexcept
+{
+    return {state.limb0 + (low & mask44), state.limb1 + (((low >> 44U) | (high << 20U)) & mask44),
+            state.limb2 + ((high >> 24U) | (high_bit << 40U))};
+}
+
+// Less than a block, followed by 1 and zeros, as two words.
+inline std::array<std::uint64_t, 2> padded_block(Bytes bytes) noexcept
+{
+    std::array<std::uint64_t, 2> block{};
+    for (std::size_t index = 0; index < bytes.size(); ++index) {
+        block[index / 8] |= std::uint64_t{bytes[index]} << (8 * (index % 8));
+    }
+    block[bytes.size() / 8] |= std::uint64_t{1} << (8 * (bytes.size() % 8));
+    return block;
+}
+
 // One message under one one-time key (r and s, 32 bytes).
 class Poly1305 {
   public:
@@ -91,10 +110,8 @@ class Poly1305 {
             bytes = bytes.subspan(poly1305_block_bytes);
         }
         if (!bytes.empty()) {
-            ByteArray<poly1305_block_bytes> block{};
-            copy_bytes(block, bytes);
-            block[bytes.size()] = 1;
-            add_block(load64(block.data()), load64(block.data() + 8), 0);
+            const auto block = padded_block(bytes);
+            add_block(block[0], block[1], 0);
         }
     }
 
@@ -133,10 +150,7 @@ class Poly1305 {
   private:
     void add_block(std::uint64_t low, std::uint64_t high, std::uint64_t high_bit) noexcept
     {
-        state_.limb0 += low & mask44;
-        state_.limb1 += ((low >> 44U) | (high << 20U)) & mask44;
-        state_.limb2 += (high >> 24U) | (high_bit << 40U);
-        state_ = product(state_, r_);
+        state_ = product(with_block(state_, low, high, high_bit), r_);
     }
 
     PolyElement r_;

@@ -1,5 +1,7 @@
 #include "core/crypto/box_stream.hpp"
 
+#include "tests/support/box_kernels.hpp"
+
 #include <gtest/gtest.h>
 #include <sodium.h>
 
@@ -10,17 +12,6 @@ namespace caisson::crypto {
 namespace {
 
 using Buffer = std::vector<std::uint8_t>;
-
-std::vector<BoxKernel> kernels_here()
-{
-    std::vector<BoxKernel> kernels{BoxKernel::portable};
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma") &&
-        __builtin_cpu_supports("avx512vbmi2")) {
-        kernels.push_back(BoxKernel::avx512);
-    }
-    return kernels;
-}
 
 Buffer random_text(std::size_t size)
 {
