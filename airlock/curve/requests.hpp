@@ -38,7 +38,9 @@ enum class Request : std::uint32_t {
     accept_time_token = 31, // signed token ->
     accept_result = 32,     // signed Attestation Result ->
     gate_state = 33,        // -> state u32 (GateState), age_ms u64, messages_left u64, results u32
-    peer_state = 34,        // public_key[32] -> admitted u32, tier u32, expires_in_ms u64, node[32]
+    peer_state = 34,        // public_key[32] -> admitted u32, tier u32, expires_in_ms u64, node[32], mrenclave[32]
+    sweep_sessions = 35,    // first place u32 -> session u32, ...: of sweep_places_max places from that one on, the
+                            // sessions that would be refused a message now; they are closed
 
     // libsodium-shaped, for the shim. The chamber follows the protocol by the nonces' prefixes.
     box_keypair = 40,      // -> public_key[32], handle[32]
@@ -74,6 +76,7 @@ inline constexpr std::size_t sealed_key_bytes_max = 320;
 inline constexpr std::size_t metadata_bytes_max = std::size_t{16} << 10U;
 inline constexpr std::size_t keys_max = 64;
 inline constexpr std::size_t sessions_max = 1024;
+inline constexpr std::size_t sweep_places_max = 4096;
 
 // What a report of a key says: SHA-256 of this text and the public key, then zeros.
 inline constexpr std::string_view report_domain = "caisson curve key v1";

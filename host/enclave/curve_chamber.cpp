@@ -81,7 +81,7 @@ void CurveChamber::close_session(std::uint32_t session)
 
 Result<CurvePeerState> CurveChamber::peer_state(const protocol::CurveKey& peer)
 {
-    ByteArray<64> output{};
+    ByteArray<128> output{};
     const auto size = TRY(enclave_.call(number(Request::peer_state), peer.bytes, output));
     Reader reader(Bytes(output).first(size));
     CurvePeerState state;
@@ -89,7 +89,29 @@ Result<CurvePeerState> CurveChamber::peer_state(const protocol::CurveKey& peer)
     state.tier = static_cast<protocol::TrustTier>(TRY(reader.read_le<std::uint32_t>()));
     TRY(reader.read_le<std::uint64_t>());
     state.node.bytes = TRY(reader.read_array<protocol::WitnessKey::size>());
+    state.measurement = TRY(reader.read_array<std::tuple_size_v<Digest>>());
     return state;
+}
+
+void CurveChamber::forget_key(std::uint32_t key)
+{
+    static_cast<void>(ask(Request::forget_key, key, {}, 0)); // missing is as good
+}
+
+std::vector<std::uint32_t> CurveChamber::sweep_sessions()
+{
+    std::vector<std::uint32_t> ended;
+    for (std::uint32_t start = 0; start < airlock::curve::sessions_max; start += airlock::curve::sweep_places_max) {
+        const auto answer = ask(Request::sweep_sessions, start, {}, airlock::curve::sweep_places_max * id_bytes);
+        if (!answer) {
+            break;
+        }
+        Reader reader(*answer);
+        while (const auto id = reader.read_le<std::uint32_t>()) {
+            ended.push_back(*id);
+        }
+    }
+    return ended;
 }
 
 void CurveChamber::produce_messages(std::span<CurveMessage> messages)

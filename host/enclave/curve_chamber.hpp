@@ -26,6 +26,7 @@ struct CurvePeerState {
     bool admitted = false;
     protocol::TrustTier tier = protocol::TrustTier::none;
     protocol::WitnessKey node;
+    Digest measurement{}; // MRENCLAVE of the chamber that holds the peer's key; zeros while unknown
 };
 
 // One message of a batch: from text to MESSAGE body, or back.
@@ -51,6 +52,10 @@ class CurveChamber {
     Result<std::vector<std::uint8_t>> produce_ready(std::uint32_t session, Bytes metadata);
     void close_session(std::uint32_t session);
     Result<CurvePeerState> peer_state(const protocol::CurveKey& peer);
+    // Its sessions end; the key must be imported again to be used.
+    void forget_key(std::uint32_t key);
+    // The sessions that the chamber has closed just now, because it would refuse them a message.
+    std::vector<std::uint32_t> sweep_sessions();
 
     // All with one crossing; each has its own status.
     void produce_messages(std::span<CurveMessage> messages);

@@ -79,6 +79,7 @@ const airlock::Row<Chamber> Chamber::table_[] = {
      handle<&Chamber::accept_result>},
     {number(Request::gate_state), "GateState", 0, 0, any, nullptr, handle<&Chamber::gate_state>},
     {number(Request::peer_state), "PeerState", key, key, any, nullptr, handle<&Chamber::peer_state>},
+    {number(Request::sweep_sessions), "SweepSessions", id, id, any, nullptr, handle<&Chamber::sweep_sessions>},
 
     {number(Request::box_keypair), "BoxKeypair", 0, 0, any, nullptr, handle<&Chamber::box_keypair>},
     {number(Request::scalarmult_base), "ScalarmultBase", key, key, any, nullptr, handle<&Chamber::scalarmult_base>},

@@ -53,6 +53,7 @@ class Chamber {
     Result<std::size_t> process_message(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> process_error(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> close_session(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> sweep_sessions(Bytes input, MutableBytes output) noexcept;
 
     // chamber_shim.cpp
     Result<std::size_t> box_keypair(Bytes input, MutableBytes output) noexcept;

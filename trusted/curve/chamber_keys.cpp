@@ -181,6 +181,7 @@ Result<std::size_t> Chamber::peer_state(Bytes input, MutableBytes output) noexce
     writer.write_le(static_cast<std::uint32_t>(state.tier));
     writer.write_le(state.expires_in_ms);
     writer.write_bytes(state.node.bytes);
+    writer.write_bytes(state.mrenclave);
     return writer.finish();
 }
 

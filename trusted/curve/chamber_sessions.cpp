@@ -190,4 +190,20 @@ Result<std::size_t> Chamber::close_session(Bytes input, MutableBytes /*output*/)
     return std::size_t{0};
 }
 
+// [CURVE-27] A client's handshake is judged when it is over.
+Result<std::size_t> Chamber::sweep_sessions(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto now = runtime_.ticks();
+    Writer writer(output);
+    for (auto& session : sessions_.places(subject.id, airlock::curve::sweep_places_max)) {
+        const bool talks = session.id != 0 && session.state >= SessionState::ready_due;
+        if (talks && session.gate != nullptr && !session.gate->admits(session.peer, now)) {
+            writer.write_le(session.id);
+            sessions_.close(session);
+        }
+    }
+    return writer.finish();
+}
+
 } // namespace caisson::trusted::curve

@@ -142,16 +142,21 @@ Status Gate::accept_result(Bytes document, std::uint64_t now_ticks) noexcept
         const auto& claim = result.keys[index];
         // A key that lives in a debug enclave, or in none, is nobody's.
         if (!claim.debug && claim.platform != protocol::sgx::Platform::inproc) {
+            place->mrenclaves[place->key_count] = claim.mrenclave;
             place->keys[place->key_count++] = claim.key;
         }
     }
     return {};
 }
 
-bool Gate::owns(const Node& node, const CurveKey& peer) const noexcept
+std::optional<std::size_t> Gate::place_of(const Node& node, const CurveKey& peer) const noexcept
 {
-    const auto end = node.keys.begin() + static_cast<std::ptrdiff_t>(node.key_count);
-    return node.used && std::find(node.keys.begin(), end, peer) != end;
+    for (std::size_t place = 0; node.used && place < node.key_count; ++place) {
+        if (node.keys[place] == peer) {
+            return place;
+        }
+    }
+    return std::nullopt;
 }
 
 Gate::PeerState Gate::peer_state(const CurveKey& peer, std::uint64_t now_ticks) const noexcept
@@ -164,11 +169,13 @@ Gate::PeerState Gate::peer_state(const CurveKey& peer, std::uint64_t now_ticks) 
     bool trusted_by_all = clock_.fresh(now_ticks);
     bool owned = false;
     for (const auto& node : nodes_) {
-        if (!owns(node, peer)) {
+        const auto place = place_of(node, peer);
+        if (!place) {
             continue;
         }
         owned = true;
         state.node = node.node;
+        state.mrenclave = node.mrenclaves[*place];
         state.tier = node.status;
         state.expires_in_ms = node.expires_ms > now ? node.expires_ms - now : 0;
         trusted_by_all = trusted_by_all && node.status == protocol::TrustTier::affirming && node.expires_ms > now;

@@ -7,6 +7,8 @@
 #include "protocol/time_token.hpp"
 #include "trusted/curve/boxes.hpp"
 
+#include <optional>
+
 namespace caisson::trusted::curve {
 
 inline constexpr std::size_t nodes_max = 64;
@@ -74,6 +76,7 @@ class Gate {
         protocol::TrustTier tier = protocol::TrustTier::none;
         std::uint64_t expires_in_ms = 0;
         protocol::WitnessKey node;
+        Digest mrenclave{}; // of the chamber that holds the peer's key
     };
     [[nodiscard]] PeerState peer_state(const CurveKey& peer, std::uint64_t now_ticks) const noexcept;
     [[nodiscard]] std::uint32_t result_count() const noexcept;
@@ -86,10 +89,12 @@ class Gate {
         std::uint64_t expires_ms = 0;
         protocol::TrustTier status = protocol::TrustTier::none;
         std::array<CurveKey, protocol::curve_claims_max> keys;
+        std::array<Digest, protocol::curve_claims_max> mrenclaves;
         std::size_t key_count = 0;
     };
 
-    [[nodiscard]] bool owns(const Node& node, const CurveKey& peer) const noexcept;
+    // The place of the peer's key among the node's; nothing when the node does not claim it.
+    [[nodiscard]] std::optional<std::size_t> place_of(const Node& node, const CurveKey& peer) const noexcept;
     [[nodiscard]] Node* find(const protocol::WitnessKey& node) noexcept;
     [[nodiscard]] Result<Node*> place_for_new(std::uint64_t now_ticks) noexcept;
 

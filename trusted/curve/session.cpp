@@ -120,6 +120,13 @@ void Sessions::close(Session& session) noexcept
     wipe({reinterpret_cast<std::uint8_t*>(&session.cookie), sizeof session.cookie});
 }
 
+std::span<Session> Sessions::places(std::size_t first, std::size_t count) noexcept
+{
+    const std::span<Session> all(sessions_);
+    const auto rest = all.subspan(std::min(first, all.size()));
+    return rest.first(std::min(count, rest.size()));
+}
+
 void Sessions::close_all_of(std::uint32_t own_key) noexcept
 {
     for (auto& session : sessions_) {

@@ -8,6 +8,8 @@
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
 
+#include <span>
+
 namespace caisson::trusted::curve {
 
 using airlock::curve::SessionState;
@@ -38,6 +40,8 @@ class Sessions {
     [[nodiscard]] Result<Session*> find(std::uint32_t id) noexcept;
     [[nodiscard]] Result<const Session*> find(std::uint32_t id) const noexcept;
     void close(Session& session) noexcept;
+    // The places from `first` on, at most `count` of them, used or not.
+    [[nodiscard]] std::span<Session> places(std::size_t first, std::size_t count) noexcept;
     void close_all_of(std::uint32_t own_key) noexcept;
 
   private:

@@ -273,6 +273,7 @@ struct GatedSession : ::testing::Test, World {
         said.key_count = 1;
         said.keys[0].key = client.public_key;
         said.keys[0].platform = protocol::sgx::Platform::process;
+        said.keys[0].mrenclave.fill(0x4d);
         Buffer document(protocol::attestation_result_bytes_max);
         document.resize(*protocol::write_attestation_result(document, verifier.secret, said));
         ASSERT_TRUE(ask(Request::accept_result, document).ok());
@@ -303,6 +304,38 @@ TEST_F(GatedSession, a_session_ends_when_its_peer_falls_from_trust_and_does_not_
     EXPECT_TRUE(send(session).is(Kind::expired));
     tell_result(protocol::TrustTier::affirming);
     EXPECT_TRUE(send(session).is(Kind::missing));
+}
+TEST_F(GatedSession, a_sweep_ends_the_sessions_that_a_message_would_end_and_names_them) // [CURVE-27]
+{
+    tell_time();
+    tell_result(protocol::TrustTier::affirming);
+    const auto session = open_session();
+    EXPECT_TRUE(ask(Request::sweep_sessions, join(u32(0))).bytes.empty());
+    EXPECT_TRUE(send(session).ok());
+    tell_result(protocol::TrustTier::contraindicated);
+    EXPECT_EQ(ask(Request::sweep_sessions, join(u32(0))).bytes, session);
+    EXPECT_TRUE(send(session).is(Kind::missing));
+    EXPECT_TRUE(ask(Request::sweep_sessions, join(u32(0))).bytes.empty());
+}
+TEST_F(GatedSession, a_sweep_leaves_handshakes_and_ungated_sessions_alone_and_no_place_is_beyond_it) // [CURVE-27]
+{
+    tell_time();
+    const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
+    ASSERT_TRUE(opened.ok());
+    EXPECT_TRUE(ask(Request::sweep_sessions, join(u32(0))).bytes.empty());
+    EXPECT_TRUE(ask(Request::produce_hello, opened.bytes).ok());
+    for (const auto first : {static_cast<std::uint32_t>(airlock::curve::sessions_max), 0xffffffffU}) {
+        const auto said = ask(Request::sweep_sessions, join(u32(first)));
+        EXPECT_TRUE(said.ok() && said.bytes.empty()) << first;
+    }
+}
+TEST_F(GatedSession, a_peers_state_names_the_measurement_of_its_chamber)
+{
+    tell_time();
+    tell_result(protocol::TrustTier::affirming);
+    const auto said = ask(Request::peer_state, join(client.public_key.bytes));
+    ASSERT_EQ(said.bytes.size(), 80U);
+    EXPECT_EQ(Buffer(said.bytes.begin() + 48, said.bytes.end()), Buffer(32, 0x4d));
 }
 TEST_F(GatedSession, all_sessions_of_a_gate_share_a_tokens_messages) // [CURVE-23]
 {
