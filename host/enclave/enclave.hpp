@@ -73,6 +73,12 @@ class Enclave {
         Result<std::size_t> result = std::size_t{0};
         // How much CPU time the chamber may use for it before it counts as hung. More for what is slow by design.
         std::uint32_t patience_ms = 60;
+        // Octets before the input, and where the answer's first octets go, so that input and output may be pieces of
+        // larger buffers. The answer fills output_head whole, or it is `unavailable`; `result` does not count it.
+        Bytes input_head = {};
+        MutableBytes output_head = {};
+        // What the answer may need beyond the two outputs while the chamber makes it.
+        std::size_t room_beyond = 0;
     };
     virtual void call_many(std::span<Call> calls) = 0;
 

@@ -32,21 +32,26 @@ constexpr std::size_t rounded_up(std::size_t size) noexcept
     return (size + 63) & ~std::size_t{63};
 }
 
+std::size_t input_bytes_of(const Call& call) noexcept
+{
+    return call.input_head.size() + call.input.size();
+}
+
 bool fits_the_airlock(const Call& call) noexcept
 {
-    return call.input.size() <= airlock::payload_bytes_max;
+    return input_bytes_of(call) <= airlock::payload_bytes_max;
 }
 
 // What a call gets of the arena for its answer, however large its own buffer is.
 std::size_t room_of(const Call& call) noexcept
 {
-    return std::min(call.output.size(), airlock::payload_bytes_max);
+    return std::min(call.output_head.size() + call.output.size() + call.room_beyond, airlock::payload_bytes_max);
 }
 
 // Never nothing, so that no two flights begin at the same place.
 std::size_t arena_bytes_of(const Call& call) noexcept
 {
-    return std::max<std::size_t>(rounded_up(call.input.size()) + rounded_up(room_of(call)), 64);
+    return std::max<std::size_t>(rounded_up(input_bytes_of(call)) + rounded_up(room_of(call)), 64);
 }
 
 // One copy of what the chamber wrote, then the judgement.
@@ -66,6 +71,18 @@ Result<std::size_t> outcome_of(Slot& slot, std::size_t capacity) noexcept
         return fail(static_cast<Kind>(status), "the chamber refused a request");
     }
     return fail(Kind::forbidden, "the chamber does not permit this request now");
+}
+
+// The answer at `arena`, to where the call wants it.
+Result<std::size_t> take_answer(const Call& call, const std::uint8_t* arena, std::size_t size) noexcept
+{
+    const auto head = call.output_head.size();
+    if (size < head || size - head > call.output.size()) {
+        return fail(Kind::unavailable, "the chamber's answer is out of bounds");
+    }
+    copy_bytes(call.output_head, {arena, head});
+    copy_bytes(call.output, {arena + head, size - head});
+    return size - head;
 }
 
 void withdraw_requests(airlock::Lane& lane) noexcept
@@ -210,12 +227,13 @@ void RingClient::lay_out(const Call& call, const InFlight& flight) noexcept
 {
     auto* arena = ring_.arenas[0];
     __builtin_prefetch(&lane_.slots[(flight.end_slot + group_slots) % airlock::slots_per_lane], 1);
-    copy_bytes({arena + flight.end, call.input.size()}, call.input);
+    copy_bytes({arena + flight.end, call.input_head.size()}, call.input_head);
+    copy_bytes({arena + flight.end + call.input_head.size(), call.input.size()}, call.input);
     lane_.slots[flight.end_slot % airlock::slots_per_lane] =
         Slot{.request = call.request,
-             .input_size = static_cast<std::uint32_t>(call.input.size()),
+             .input_size = static_cast<std::uint32_t>(input_bytes_of(call)),
              .input_offset = flight.end,
-             .output_offset = flight.end + rounded_up(call.input.size()),
+             .output_offset = flight.end + rounded_up(input_bytes_of(call)),
              .output_capacity = static_cast<std::uint32_t>(room_of(call)),
              .turn = flight.end_slot,
              .tag = flight.number,
@@ -248,7 +266,7 @@ void RingClient::land_oldest()
             continue;
         }
         call_near(flight, at + group_slots * arena_bytes_of(call), slot + group_slots, 1);
-        finish(call, {at, at + rounded_up(call.input.size())}, slot, answered);
+        finish(call, {at, at + rounded_up(input_bytes_of(call))}, slot, answered);
         at += arena_bytes_of(call);
         ++slot;
     }
@@ -280,10 +298,11 @@ void RingClient::finish(Call& call, Where where, std::uint32_t slot, const Statu
     auto* arena = ring_.arenas[0];
     call.result = answered ? outcome_of(lane_.slots[slot % airlock::slots_per_lane], room_of(call))
                            : Result<std::size_t>(std::unexpected(answered.error()));
-    wipe({arena + where.input, call.input.size()});
+    wipe({arena + where.input, input_bytes_of(call)});
     if (call.result) {
-        copy_bytes(call.output, {arena + where.output, *call.result});
-        wipe({arena + where.output, *call.result});
+        const auto size = *call.result;
+        call.result = take_answer(call, arena + where.output, size);
+        wipe({arena + where.output, size});
     }
 }
 

@@ -126,6 +126,32 @@ TEST_F(RingClientTest, a_call_too_large_fails_alone_in_its_batch)
     EXPECT_EQ(second, input_);
 }
 
+TEST_F(RingClientTest, heads_go_before_the_input_and_the_answer)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    const Buffer head(5, 3);
+    Buffer answer_head(7);
+    Enclave::Call call{1, input_, output_, std::size_t{0}, 60, head, answer_head, 0};
+    client.call_many({&call, 1});
+    EXPECT_EQ(call.result.value_or(0), 98U);
+    EXPECT_EQ(answer_head, (Buffer{3, 3, 3, 3, 3, 7, 7}));
+    EXPECT_EQ(Buffer(output_.begin(), output_.begin() + 98), Buffer(98, 7));
+}
+
+TEST_F(RingClientTest, an_answer_shorter_than_its_head_or_longer_than_both_is_not_believed)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    Buffer answer_head(7);
+    Enclave::Call short_one{1, Bytes(input_).first(6), output_, std::size_t{0}, 60, {}, answer_head, 0};
+    client.call_many({&short_one, 1});
+    EXPECT_EQ(short_one.result.error().kind, Kind::unavailable);
+    Enclave::Call long_one{1, input_, MutableBytes(output_).first(50), std::size_t{0}, 60, {}, {}, 50};
+    client.call_many({&long_one, 1});
+    EXPECT_EQ(long_one.result.error().kind, Kind::unavailable);
+}
+
 TEST_F(RingClientTest, an_answer_larger_than_its_room_is_not_believed)
 {
     const FakeChamber chamber(*ring_, [](Slot& slot) { slot.output_size = slot.output_capacity + 1; });
