@@ -50,6 +50,23 @@ void read_metadata(Bytes metadata)
     check(same_bytes(copy, metadata));
 }
 
+void read_commands(Bytes body)
+{
+    if (const auto command = zmtp::read_command(body)) {
+        check(command->rest.size() <= body.size());
+        check(command->kind != zmtp::Command::Kind::ping || command->rest.size() <= zmtp::ping_context_bytes_max);
+    }
+    if (const auto credentials = zmtp::read_plain_hello(body)) {
+        std::vector<std::uint8_t> copy(body.size());
+        Writer writer(copy);
+        check(zmtp::write_plain_hello(writer, *credentials) && same_bytes(writer.written(), body));
+    }
+    std::vector<std::uint8_t> copy(body.size());
+    Writer writer(copy);
+    zmtp::copy_ends_properties(writer, body);
+    check(writer.finish().has_value() && zmtp::find_property(writer.written(), "X-Caisson-Key").empty());
+}
+
 void check_frame(Bytes buffered, const zmtp::Frame& frame)
 {
     check(frame.body.size() <= body_bytes_max && frame.wire_bytes <= buffered.size());
@@ -79,6 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
         }
         check_frame(rest, **frame);
         read_metadata((*frame)->body);
+        read_commands((*frame)->body);
         if (const auto metadata = zmtp::read_null_ready((*frame)->body)) {
             read_metadata(*metadata);
         }

@@ -17,7 +17,34 @@ constexpr std::size_t short_body_bytes_max = 255;
 
 std::string_view mechanism_name(Mechanism mechanism) noexcept
 {
-    return mechanism == Mechanism::curve ? "CURVE" : "NULL";
+    switch (mechanism) {
+    case Mechanism::curve: return "CURVE";
+    case Mechanism::plain: return "PLAIN";
+    case Mechanism::null: break;
+    }
+    return "NULL";
+}
+
+constexpr std::string_view ping_name = "\x04PING";
+constexpr std::string_view pong_name = "\x04PONG";
+constexpr std::string_view subscribe_name = "\x09SUBSCRIBE";
+constexpr std::string_view cancel_name = "\x06"
+                                         "CANCEL";
+
+bool starts_with(Bytes body, std::string_view name) noexcept
+{
+    return body.size() >= name.size() && text_of(body.first(name.size())) == name;
+}
+
+char lower(char letter) noexcept
+{
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+}
+
+bool starts_with_in_any_case(std::string_view text, std::string_view prefix) noexcept
+{
+    return text.size() >= prefix.size() &&
+           std::equal(prefix.begin(), prefix.end(), text.begin(), [](char a, char b) { return lower(a) == lower(b); });
 }
 
 } // namespace
@@ -46,7 +73,7 @@ Result<Greeting> read_greeting(const ByteArray<greeting_bytes>& bytes) noexcept
     Greeting greeting;
     greeting.minor = bytes[version_at] == version_major ? std::min<std::uint8_t>(bytes[minor_at], 1) : 1;
     const auto name = Bytes(bytes).subspan(mechanism_at, mechanism_bytes);
-    for (const auto mechanism : {Mechanism::null, Mechanism::curve}) {
+    for (const auto mechanism : {Mechanism::null, Mechanism::plain, Mechanism::curve}) {
         ByteArray<mechanism_bytes> expected{};
         copy_bytes(expected, bytes_of(mechanism_name(mechanism)));
         if (same_bytes(name, expected)) {
@@ -54,7 +81,7 @@ Result<Greeting> read_greeting(const ByteArray<greeting_bytes>& bytes) noexcept
             return greeting;
         }
     }
-    return fail(Kind::malformed, "the peer wants a mechanism other than NULL and CURVE");
+    return fail(Kind::malformed, "the peer wants a mechanism other than NULL, PLAIN and CURVE");
 }
 
 Result<std::optional<Frame>> read_frame(Bytes buffered, std::size_t body_bytes_max) noexcept
@@ -132,20 +159,121 @@ Result<std::optional<Property>> read_property(Reader& metadata) noexcept
 
 Result<Bytes> read_null_ready(Bytes body) noexcept
 {
-    const auto starts_with = [body](std::string_view name) {
-        return body.size() >= name.size() && text_of(body.first(name.size())) == name;
-    };
-    if (starts_with(error_name)) {
-        return fail(Kind::unacceptable, "the back end answers ERROR");
+    return read_metadata(body, ready_name);
+}
+
+Result<Bytes> read_metadata(Bytes body, std::string_view name) noexcept
+{
+    if (starts_with(body, error_name)) {
+        return fail(Kind::unacceptable, "the other side answers ERROR");
     }
-    if (!starts_with(ready_name)) {
-        return fail(Kind::malformed, "the back end does not answer READY");
+    if (!starts_with(body, name)) {
+        return fail(Kind::malformed, "another command was expected in a handshake");
     }
-    const auto metadata = body.subspan(ready_name.size());
+    const auto metadata = body.subspan(name.size());
     Reader reader(metadata);
     while (TRY(read_property(reader))) {
     }
     return metadata;
+}
+
+Bytes find_property(Bytes metadata, std::string_view name) noexcept
+{
+    Reader reader(metadata);
+    while (true) {
+        const auto property = read_property(reader);
+        if (!property || !*property) {
+            return {};
+        }
+        if ((*property)->name.size() == name.size() && starts_with_in_any_case((*property)->name, name)) {
+            return (*property)->value;
+        }
+    }
+}
+
+bool is_carriers_property(std::string_view name) noexcept
+{
+    const auto is = [name](std::string_view one) {
+        return name.size() == one.size() && starts_with_in_any_case(name, one);
+    };
+    return starts_with_in_any_case(name, "X-Caisson-") || is("User-Id") || is("Peer-Address") || is("__fd");
+}
+
+void copy_ends_properties(Writer& writer, Bytes metadata) noexcept
+{
+    Reader reader(metadata);
+    while (true) {
+        const auto property = read_property(reader);
+        if (!property || !*property) {
+            return;
+        }
+        if (!is_carriers_property((*property)->name)) {
+            write_property(writer, (*property)->name, (*property)->value);
+        }
+    }
+}
+
+Result<Credentials> read_plain_hello(Bytes body) noexcept
+{
+    if (!starts_with(body, hello_name)) {
+        return fail(Kind::malformed, "another command was expected in a handshake");
+    }
+    Reader reader(body.subspan(hello_name.size()));
+    Credentials credentials;
+    const auto username_size = TRY(reader.read_le<std::uint8_t>());
+    credentials.username = text_of(TRY(reader.read_bytes(username_size)));
+    const auto password_size = TRY(reader.read_le<std::uint8_t>());
+    credentials.password = text_of(TRY(reader.read_bytes(password_size)));
+    TRY(reader.finish());
+    return credentials;
+}
+
+Status write_plain_hello(Writer& writer, const Credentials& credentials) noexcept
+{
+    writer.write_bytes(bytes_of(hello_name));
+    for (const auto& text : {credentials.username, credentials.password}) {
+        if (text.size() > short_body_bytes_max) {
+            return fail(Kind::exhausted, "a user name or password is longer than 255 octets");
+        }
+        writer.write_le(static_cast<std::uint8_t>(text.size()));
+        writer.write_bytes(bytes_of(text));
+    }
+    return {};
+}
+
+Result<Command> read_command(Bytes body) noexcept
+{
+    Command command;
+    if (starts_with(body, ping_name)) {
+        Reader reader(body.subspan(ping_name.size()));
+        command.kind = Command::Kind::ping;
+        command.ttl_deciseconds = TRY(reader.read_be<std::uint16_t>());
+        command.rest = reader.rest();
+        if (command.rest.size() > ping_context_bytes_max) {
+            return fail(Kind::malformed, "a PING with too long a context");
+        }
+    } else if (starts_with(body, pong_name)) {
+        command.kind = Command::Kind::pong;
+    } else if (starts_with(body, subscribe_name)) {
+        command.kind = Command::Kind::subscribe;
+        command.rest = body.subspan(subscribe_name.size());
+    } else if (starts_with(body, cancel_name)) {
+        command.kind = Command::Kind::cancel;
+        command.rest = body.subspan(cancel_name.size());
+    }
+    return command;
+}
+
+void write_ping(Writer& writer, std::uint16_t ttl_deciseconds) noexcept
+{
+    writer.write_bytes(bytes_of(ping_name));
+    writer.write_be(ttl_deciseconds);
+}
+
+void write_pong(Writer& writer, Bytes context) noexcept
+{
+    writer.write_bytes(bytes_of(pong_name));
+    writer.write_bytes(context);
 }
 
 } // namespace caisson::protocol::zmtp

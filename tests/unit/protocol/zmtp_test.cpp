@@ -22,7 +22,7 @@ Buffer frame_of(std::uint8_t flags, std::size_t body_bytes)
 
 TEST(ZmtpTest, a_greeting_is_read_as_it_was_written)
 {
-    for (const auto mechanism : {Mechanism::null, Mechanism::curve}) {
+    for (const auto mechanism : {Mechanism::null, Mechanism::plain, Mechanism::curve}) {
         const auto greeting = read_greeting(write_greeting({mechanism, 1}));
         ASSERT_TRUE(greeting);
         EXPECT_EQ(greeting->mechanism, mechanism);
@@ -96,6 +96,102 @@ TEST(ZmtpTest, a_body_above_the_limit_is_refused_by_its_head) // [ZMTP-2]
         ASSERT_FALSE(read);
         EXPECT_EQ(read.error().kind, Kind::exhausted);
     }
+}
+
+Buffer octets(std::string_view text)
+{
+    return {text.begin(), text.end()};
+}
+
+Buffer properties(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs)
+{
+    Buffer buffer(1024);
+    Writer writer(buffer);
+    for (const auto& [name, value] : pairs) {
+        write_property(writer, name, bytes_of(value));
+    }
+    buffer.resize(writer.written().size());
+    return buffer;
+}
+
+TEST(ZmtpTest, a_ping_says_its_ttl_and_context) // [ZMTP-7]
+{
+    const auto ping = read_command(octets({"\x04PING\x01\x02"
+                                           "abc",
+                                           10}));
+    ASSERT_TRUE(ping);
+    EXPECT_EQ(ping->kind, Command::Kind::ping);
+    EXPECT_EQ(ping->ttl_deciseconds, 0x102);
+    EXPECT_EQ(text_of(ping->rest), "abc");
+    Buffer written(16);
+    Writer writer(written);
+    write_ping(writer, 0x102);
+    EXPECT_EQ(text_of(writer.written()), std::string_view("\x04PING\x01\x02", 7));
+}
+
+TEST(ZmtpTest, a_ping_without_ttl_or_with_too_long_a_context_is_refused) // [ZMTP-7]
+{
+    for (std::size_t size = 5; size < 7; ++size) {
+        EXPECT_FALSE(read_command(octets(std::string_view("\x04PING\0\0", 7).substr(0, size)))) << size;
+    }
+    auto ping = octets({"\x04PING\0\0", 7});
+    ping.resize(7 + ping_context_bytes_max);
+    EXPECT_TRUE(read_command(ping));
+    ping.push_back(0);
+    EXPECT_FALSE(read_command(ping));
+}
+
+TEST(ZmtpTest, subscriptions_are_known_and_other_commands_pass) // [ZMTP-7]
+{
+    EXPECT_EQ(read_command(octets("\x09SUBSCRIBEtopic"))->kind, Command::Kind::subscribe);
+    EXPECT_EQ(text_of(read_command(octets("\x09SUBSCRIBEtopic"))->rest), "topic");
+    EXPECT_EQ(read_command(octets("\x06"
+                                  "CANCEL"))
+                  ->kind,
+              Command::Kind::cancel);
+    EXPECT_EQ(read_command(octets("\x04PONGabc"))->kind, Command::Kind::pong);
+    for (const auto* other : {"", "\x04JOINx", "\x05HELLO", "\x0aSUBSCRIBEx", "PING"}) {
+        EXPECT_EQ(read_command(octets(other))->kind, Command::Kind::other) << other;
+    }
+}
+
+TEST(ZmtpTest, what_an_end_may_not_say_of_itself_is_left_out_in_whatever_case) // [ZMTP-9]
+{
+    const auto metadata = properties({{"Socket-Type", "SUB"},
+                                      {"X-Caisson-Key", "forged"},
+                                      {"x-cAISSON-trust", "t"},
+                                      {"X-Caisson", "kept"},
+                                      {"user-ID", "root"},
+                                      {"Peer-Address", "a"},
+                                      {"__FD", "1"},
+                                      {"User-Identity", "kept"},
+                                      {"X-Other", "v"}});
+    Buffer copy(metadata.size());
+    Writer writer(copy);
+    copy_ends_properties(writer, metadata);
+    const auto kept =
+        properties({{"Socket-Type", "SUB"}, {"X-Caisson", "kept"}, {"User-Identity", "kept"}, {"X-Other", "v"}});
+    EXPECT_EQ(Buffer(writer.written().begin(), writer.written().end()), kept);
+    EXPECT_EQ(text_of(find_property(metadata, "socket-type")), "SUB");
+    EXPECT_TRUE(find_property(metadata, "Identity").empty());
+}
+
+TEST(ZmtpTest, plains_hello_is_read_as_it_was_written_and_every_truncation_is_refused) // [ZMTP-6]
+{
+    Buffer hello(64);
+    Writer writer(hello);
+    ASSERT_TRUE(write_plain_hello(writer, {"alice", "secret"}));
+    hello.resize(writer.written().size());
+    const auto read = read_plain_hello(hello);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->username, "alice");
+    EXPECT_EQ(read->password, "secret");
+    for (std::size_t size = 0; size < hello.size(); ++size) {
+        EXPECT_FALSE(read_plain_hello(Bytes(hello).first(size))) << size;
+    }
+    hello.push_back(0);
+    EXPECT_FALSE(read_plain_hello(hello));
+    EXPECT_FALSE(write_plain_hello(writer, {std::string(256, 'a'), ""}));
 }
 
 } // namespace
