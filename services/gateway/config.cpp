@@ -5,9 +5,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <charconv>
-
-#include <arpa/inet.h>
+#include <sstream>
 
 namespace caisson::services::gateway {
 namespace {
@@ -15,24 +13,22 @@ namespace {
 using host::Done;
 using host::fault;
 using host::Outcome;
+using protocol::zmtp::Mechanism;
 
-constexpr std::size_t listeners_max = 64;
-constexpr std::size_t ipc_path_bytes_max = 107; // sockaddr_un
+constexpr std::size_t routes_max = 64;
+constexpr std::size_t keys_max = 8; // of one listener: each costs a stranger's HELLO one try more
+constexpr std::size_t listed_keys_max = 100000;
+constexpr std::int64_t message_bytes_largest = std::int64_t{4} << 30U;
+constexpr std::int64_t connections_most = 16000; // the chamber holds a few more sessions
+constexpr std::int64_t milliseconds_max = 3'600'000;
 
-// A name other than localhost may resolve to any machine, whatever it begins with.
-bool is_loopback(const std::string& host)
+std::optional<protocol::CurveKey> read_key(std::string_view text)
 {
-    in_addr address{};
-    const bool is_ipv4 = ::inet_pton(AF_INET, host.c_str(), &address) == 1;
-    return host == "::1" || host == "localhost" || (is_ipv4 && ntohl(address.s_addr) >> 24U == IN_LOOPBACKNET);
-}
-
-bool is_port(std::string_view text)
-{
-    std::uint16_t port = 0;
-    const auto* const end = text.data() + text.size();
-    const auto read = std::from_chars(text.data(), end, port);
-    return read.ec == std::errc() && read.ptr == end;
+    protocol::CurveKey key;
+    if (read_z85(key.bytes, text).value_or(0) != protocol::CurveKey::size) {
+        return std::nullopt;
+    }
+    return key;
 }
 
 class Reader {
@@ -52,9 +48,20 @@ class Reader {
     }
     Done expect_only(const toml::table& table, std::initializer_list<std::string_view> keys) const;
     Outcome<std::string> text(const toml::table& table, const char* key) const;
+    Outcome<std::string> text_or(const toml::table& table, const char* key, std::string instead) const;
+    Outcome<std::int64_t> number_or(const toml::table& table, const char* key, std::int64_t instead,
+                                    std::int64_t largest) const;
+    Outcome<bool> flag(const toml::table& table, const char* key) const;
     Outcome<Endpoint> endpoint(const toml::table& table, const char* key) const;
-    Outcome<ListenerConfig> listener(const toml::table& table) const;
-    Done read_allow(const toml::table& table, ListenerConfig& listener) const;
+    Outcome<RouteConfig> listener(const toml::table& table) const;
+    Outcome<RouteConfig> connector(const toml::table& table) const;
+    Done read_common(const toml::table& table, RouteConfig& route) const;
+    Done read_mechanism(const toml::table& table, RouteConfig& route) const;
+    Done read_keys(const toml::table& table, RouteConfig& route) const;
+    Done read_allow(const toml::table& table, RouteConfig& route) const;
+    Done read_admission(const toml::table& table, RouteConfig& route) const;
+    Done check_plain_side(const toml::table& table, const char* key, const RouteConfig& route) const;
+    Done read_routes(const toml::table& table, const char* kind, Config& config) const;
 
     const std::string& where_;
 };
@@ -74,7 +81,39 @@ Outcome<std::string> Reader::text(const toml::table& table, const char* key) con
     const auto* node = table.get(key);
     const auto value = node != nullptr ? node->value_exact<std::string>() : std::optional<std::string>();
     if (!value || value->empty()) {
-        return wrong(node != nullptr ? node : &table, std::string(key) + " = \"...\" is expected in a [[listener]]");
+        return wrong(node != nullptr ? node : &table, std::string(key) + " = \"...\" is expected");
+    }
+    return *value;
+}
+
+Outcome<std::string> Reader::text_or(const toml::table& table, const char* key, std::string instead) const
+{
+    if (table.get(key) == nullptr) {
+        return instead;
+    }
+    return text(table, key);
+}
+
+Outcome<std::int64_t> Reader::number_or(const toml::table& table, const char* key, std::int64_t instead,
+                                        std::int64_t largest) const
+{
+    const auto* node = table.get(key);
+    if (node == nullptr) {
+        return instead;
+    }
+    const auto value = node->value_exact<std::int64_t>();
+    if (!value || *value < 1 || *value > largest) {
+        return wrong(node, std::string(key) + " must be a number from 1 to " + std::to_string(largest));
+    }
+    return *value;
+}
+
+Outcome<bool> Reader::flag(const toml::table& table, const char* key) const
+{
+    const auto* node = table.get(key);
+    const auto value = node != nullptr ? node->value_exact<bool>() : std::optional<bool>(false);
+    if (!value) {
+        return wrong(node, std::string(key) + " must be true or false");
     }
     return *value;
 }
@@ -89,7 +128,53 @@ Outcome<Endpoint> Reader::endpoint(const toml::table& table, const char* key) co
     return parsed;
 }
 
-Done Reader::read_allow(const toml::table& table, ListenerConfig& listener) const
+// [ZMTP-6] One mechanism for one listener: a client that could choose would choose the weakest.
+Done Reader::read_mechanism(const toml::table& table, RouteConfig& route) const
+{
+    const auto name = TRY(text_or(table, "mechanism", "curve"));
+    if (name == "curve") {
+        return {};
+    }
+    if (name != "plain" && name != "null") {
+        return wrong(table.get("mechanism"),
+                     "mechanism must be one of \"curve\", \"plain\" and \"null\": a listener has "
+                     "one, and a second one needs a [[listener]] of its own");
+    }
+    route.mechanism = name == "plain" ? Mechanism::plain : Mechanism::null;
+    if (!TRY(flag(table, "unprotected"))) {
+        return wrong(table.get("mechanism"), "\"" + name +
+                                                 "\" protects nothing: passwords and messages are readable on "
+                                                 "the way; say unprotected = true beside it if that is meant");
+    }
+    return {};
+}
+
+Done Reader::read_keys(const toml::table& table, RouteConfig& route) const
+{
+    const auto* list = table.get("keys");
+    if (!route.is_protected()) {
+        const auto* named = table.get("key") != nullptr ? table.get("key") : list;
+        return named == nullptr ? Done() : wrong(named, "a key is for the mechanism \"curve\" alone");
+    }
+    if (list == nullptr) {
+        route.keys.push_back(TRY(text(table, "key")));
+        return {};
+    }
+    const auto* names = list->as_array();
+    if (table.get("key") != nullptr || names == nullptr || names->empty() || names->size() > keys_max) {
+        return wrong(list, "either key = \"...\" or keys = [...] with 1 to 8 names is expected");
+    }
+    for (const auto& element : *names) {
+        const auto value = element.value_exact<std::string>();
+        if (!value || value->empty()) {
+            return wrong(&element, "a name of a key is expected");
+        }
+        route.keys.push_back(*value);
+    }
+    return {};
+}
+
+Done Reader::read_allow(const toml::table& table, RouteConfig& route) const
 {
     const auto* node = table.get("allow");
     if (node == nullptr) {
@@ -99,92 +184,168 @@ Done Reader::read_allow(const toml::table& table, ListenerConfig& listener) cons
     if (list == nullptr) {
         return wrong(node, "allow must be a list of public keys in Z85");
     }
-    listener.allow.emplace();
+    route.allow.emplace();
     for (const auto& element : *list) {
-        protocol::CurveKey key;
         const auto value = element.value_exact<std::string>();
-        if (!value || read_z85(key.bytes, *value).value_or(0) != protocol::CurveKey::size) {
+        const auto key = value ? read_key(*value) : std::nullopt;
+        if (!key) {
             return wrong(&element, "a public key has 40 letters of Z85");
         }
-        listener.allow->insert(key);
+        route.allow->insert(*key);
     }
     return {};
 }
 
-Outcome<ListenerConfig> Reader::listener(const toml::table& table) const
+Done Reader::read_admission(const toml::table& table, RouteConfig& route) const
 {
-    TRY(expect_only(table, {"name", "listen", "backend", "key", "allow", "backend_uid"}));
-    ListenerConfig listener;
-    listener.name = TRY(text(table, "name"));
-    listener.key = TRY(text(table, "key"));
-    listener.listen = TRY(endpoint(table, "listen"));
-    listener.backend = TRY(endpoint(table, "backend"));
-    if (listener.backend.transport == Endpoint::Transport::tcp && !is_loopback(listener.backend.host)) {
-        return wrong(table.get("backend"), "the plain side leaves this machine unprotected; use ipc or loopback");
+    TRY(read_allow(table, route));
+    route.allow_file = TRY(text_or(table, "allow_file", ""));
+    for (const char* const key : {"allow", "allow_file"}) {
+        if (table.get(key) != nullptr && !route.is_protected()) {
+            return wrong(table.get(key), std::string(key) +
+                                             " is for the mechanism \"curve\" alone: without it a client "
+                                             "proves no key");
+        }
     }
-    TRY(read_allow(table, listener));
-    if (const auto* node = table.get("backend_uid"); node != nullptr) {
+    route.zap_domain = TRY(text_or(table, "zap_domain", route.zap_domain));
+    if (table.get("zap") != nullptr) {
+        route.zap = TRY(endpoint(table, "zap"));
+        if (!route.zap->stays_on_machine()) {
+            return wrong(table.get("zap"), "ZAP is not protected on the way; use ipc or loopback");
+        }
+    }
+    if (route.mechanism == Mechanism::plain && !route.zap) {
+        return wrong(&table, "mechanism = \"plain\" needs zap = \"...\": nobody else judges a password");
+    }
+    return {};
+}
+
+Done Reader::check_plain_side(const toml::table& table, const char* key, const RouteConfig& route) const
+{
+    if (!route.plain().stays_on_machine() && !route.plain_leaves_machine) {
+        return wrong(table.get(key), "the plain side leaves this machine unprotected; use ipc or loopback (or say "
+                                     "plain_leaves_machine = true, and know who can listen)");
+    }
+    return {};
+}
+
+Done Reader::read_common(const toml::table& table, RouteConfig& route) const
+{
+    route.name = TRY(text(table, "name"));
+    TRY(read_mechanism(table, route));
+    TRY(read_keys(table, route));
+    route.plain_leaves_machine = TRY(flag(table, "plain_leaves_machine"));
+    route.message_bytes_max = static_cast<std::uint64_t>(TRY(number_or(
+        table, "message_bytes_max", static_cast<std::int64_t>(route.message_bytes_max), message_bytes_largest)));
+    using Milliseconds = std::chrono::milliseconds;
+    route.heartbeat = Milliseconds(TRY(number_or(table, "heartbeat_ms", 0, milliseconds_max)));
+    route.heartbeat_timeout =
+        Milliseconds(TRY(number_or(table, "heartbeat_timeout_ms", route.heartbeat.count(), milliseconds_max)));
+    const char* const uid_key = route.side == Side::server ? "backend_uid" : "program_uid";
+    if (const auto* node = table.get(uid_key); node != nullptr) {
         const auto value = node->value_exact<std::int64_t>();
         if (!value || *value < 0 || *value > INT32_MAX) {
-            return wrong(node, "backend_uid must be a user's number");
+            return wrong(node, std::string(uid_key) + " must be a user's number");
         }
-        listener.backend_uid = static_cast<::uid_t>(*value);
+        route.plain_uid = static_cast<::uid_t>(*value);
     }
-    return listener;
+    return {};
+}
+
+Outcome<RouteConfig> Reader::listener(const toml::table& table) const
+{
+    TRY(expect_only(table, {"name", "listen", "backend", "mechanism", "unprotected", "key", "keys", "allow",
+                            "allow_file", "zap", "zap_domain", "backend_uid", "plain_leaves_machine",
+                            "message_bytes_max", "heartbeat_ms", "heartbeat_timeout_ms"}));
+    RouteConfig route;
+    TRY(read_common(table, route));
+    route.listen = TRY(endpoint(table, "listen"));
+    route.connect = TRY(endpoint(table, "backend"));
+    TRY(check_plain_side(table, "backend", route));
+    TRY(read_admission(table, route));
+    return route;
+}
+
+Outcome<RouteConfig> Reader::connector(const toml::table& table) const
+{
+    TRY(expect_only(table, {"name", "listen", "connect", "mechanism", "unprotected", "key", "server_key", "username",
+                            "password_file", "program_uid", "plain_leaves_machine", "message_bytes_max", "heartbeat_ms",
+                            "heartbeat_timeout_ms", "reconnect_ms", "reconnect_max_ms"}));
+    RouteConfig route;
+    route.side = Side::client;
+    TRY(read_common(table, route));
+    route.listen = TRY(endpoint(table, "listen"));
+    route.connect = TRY(endpoint(table, "connect"));
+    TRY(check_plain_side(table, "listen", route));
+    if (route.is_protected()) {
+        route.server_key = read_key(TRY(text(table, "server_key")));
+        if (!route.server_key) {
+            return wrong(table.get("server_key"), "a public key has 40 letters of Z85");
+        }
+    }
+    if (route.mechanism == Mechanism::plain) {
+        route.username = TRY(text(table, "username"));
+        route.password_file = TRY(text(table, "password_file"));
+    }
+    using Milliseconds = std::chrono::milliseconds;
+    route.reconnect = Milliseconds(TRY(number_or(table, "reconnect_ms", route.reconnect.count(), milliseconds_max)));
+    route.reconnect_max = Milliseconds(TRY(number_or(
+        table, "reconnect_max_ms", std::max(route.reconnect, route.reconnect_max).count(), milliseconds_max)));
+    return route;
+}
+
+Done Reader::read_routes(const toml::table& table, const char* kind, Config& config) const
+{
+    const auto* node = table.get(kind);
+    if (node == nullptr) {
+        return {};
+    }
+    const auto* list = node->as_array();
+    if (list == nullptr || !list->is_array_of_tables() || list->size() > routes_max) {
+        return wrong(node, std::string("1 to 64 [[") + kind + "]] are expected");
+    }
+    for (const auto& element : *list) {
+        const auto& one = *element.as_table();
+        config.routes.push_back(TRY(std::string_view(kind) == "listener" ? listener(one) : connector(one)));
+        const auto& name = config.routes.back().name;
+        const auto same = std::count_if(config.routes.begin(), config.routes.end(),
+                                        [&name](const RouteConfig& route) { return route.name == name; });
+        if (same > 1) {
+            return wrong(one.get("name"), "the name \"" + name + "\" is taken by another listener or connector");
+        }
+    }
+    return {};
 }
 
 Outcome<Config> Reader::read(const toml::table& table)
 {
-    TRY(expect_only(table, {"listener"}));
-    const auto* list = table.get_as<toml::array>("listener");
-    if (list == nullptr || !list->is_array_of_tables() || list->size() > listeners_max) {
-        return wrong(table.get("listener"), "1 to 64 [[listener]] are expected");
-    }
+    TRY(expect_only(table, {"listener", "connector", "connections_max", "handshakes_max", "handshakes_per_source",
+                            "waiting_per_source", "metrics"}));
     Config config;
-    for (const auto& element : *list) {
-        config.listeners.push_back(TRY(listener(*element.as_table())));
+    TRY(read_routes(table, "listener", config));
+    TRY(read_routes(table, "connector", config));
+    if (config.routes.empty()) {
+        return wrong(nullptr, "1 to 64 [[listener]] are expected, or [[connector]]");
+    }
+    const auto limit = [&](const char* key, std::size_t& value) -> Done {
+        value =
+            static_cast<std::size_t>(TRY(number_or(table, key, static_cast<std::int64_t>(value), connections_most)));
+        return {};
+    };
+    TRY(limit("waiting_per_source", config.waiting_per_source));
+    TRY(limit("connections_max", config.connections_max));
+    TRY(limit("handshakes_max", config.handshakes_max));
+    TRY(limit("handshakes_per_source", config.handshakes_per_source));
+    if (table.get("metrics") != nullptr) {
+        config.metrics = TRY(endpoint(table, "metrics"));
+        if (!config.metrics->stays_on_machine()) {
+            return wrong(table.get("metrics"), "metrics name keys and addresses of peers; use ipc or loopback");
+        }
     }
     return config;
 }
 
 } // namespace
-
-std::string Endpoint::text() const
-{
-    if (transport == Transport::ipc) {
-        return "ipc://" + path;
-    }
-    return "tcp://" + (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + port;
-}
-
-Outcome<Endpoint> parse_endpoint(const std::string& text)
-{
-    Endpoint endpoint;
-    if (text.find('\0') != std::string::npos) {
-        return fault(Kind::malformed, "an endpoint has no zero bytes");
-    }
-    if (text.starts_with("ipc://")) {
-        endpoint.transport = Endpoint::Transport::ipc;
-        endpoint.path = text.substr(6);
-        if (endpoint.path.empty() || endpoint.path.front() != '/' || endpoint.path.size() > ipc_path_bytes_max) {
-            return fault(Kind::malformed, "\"" + text + "\": ipc:// needs an absolute path of at most 107 bytes");
-        }
-        return endpoint;
-    }
-    const auto colon = text.rfind(':');
-    if (!text.starts_with("tcp://") || colon <= 6 || !is_port(std::string_view(text).substr(colon + 1))) {
-        return fault(Kind::malformed, "\"" + text + "\": tcp://HOST:PORT or ipc:///PATH is expected");
-    }
-    endpoint.host = text.substr(6, colon - 6);
-    endpoint.port = text.substr(colon + 1);
-    if (endpoint.host.front() == '[' && endpoint.host.back() == ']') {
-        endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
-    }
-    if (endpoint.host.empty()) {
-        return fault(Kind::malformed, "\"" + text + "\": a host is expected before the port");
-    }
-    return endpoint;
-}
 
 Outcome<Config> parse_config(const std::string& text, const std::string& where)
 {
@@ -195,6 +356,37 @@ Outcome<Config> parse_config(const std::string& text, const std::string& where)
         return fault(Kind::malformed,
                      where + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
     }
+}
+
+Outcome<KeySet> parse_key_list(const std::string& text, const std::string& where)
+{
+    KeySet keys;
+    std::istringstream lines(text);
+    std::string line;
+    for (std::size_t number = 1; std::getline(lines, line); ++number) {
+        // '#' is a letter of Z85 too: a comment is what is no key.
+        const auto begin = line.find_first_not_of(" \t\r");
+        if (begin == std::string::npos) {
+            continue;
+        }
+        const auto word = line.substr(begin, line.find_first_of(" \t\r", begin) - begin);
+        const auto rest = line.find_first_not_of(" \t\r", begin + word.size());
+        const auto key = read_key(word);
+        if (!key && word.front() == '#') {
+            continue;
+        }
+        if (!key || (rest != std::string::npos && line[rest] != '#')) {
+            return fault(Kind::malformed,
+                         where + ":" + std::to_string(number) +
+                             ": a public key of 40 letters of Z85 is expected, then nothing or # and a "
+                             "comment");
+        }
+        keys.insert(*key);
+        if (keys.size() > listed_keys_max) {
+            return fault(Kind::exhausted, where + ": more than " + std::to_string(listed_keys_max) + " keys");
+        }
+    }
+    return keys;
 }
 
 } // namespace caisson::services::gateway

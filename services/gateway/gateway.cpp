@@ -1,20 +1,20 @@
 #include "services/gateway/gateway.hpp"
 
-#include "host/enclave/curve_chamber.hpp"
 #include "host/enclave/root.hpp"
-#include "host/net/trust_feeder.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/key_store.hpp"
-#include "services/gateway/log.hpp"
-#include "services/gateway/peer.hpp"
+#include "services/gateway/control.hpp"
+#include "services/gateway/link.hpp"
 
-#include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
+#include <deque>
 #include <list>
-#include <map>
+#include <unordered_map>
 
 namespace caisson::services::gateway {
 namespace {
@@ -24,14 +24,14 @@ using host::fault;
 using host::Outcome;
 using host::enclave::CurveChamber;
 using host::enclave::Enclave;
-using host::enclave::LoadedCurveKey;
-using Clock = Peer::Clock;
+using Clock = Link::Clock;
 
 constexpr std::size_t config_bytes_max = std::size_t{256} << 10U;
-constexpr std::size_t peers_max = 1000;     // the chamber holds a few more sessions
-constexpr std::size_t handshakes_max = 256; // at once
-constexpr std::size_t handshakes_per_source = 64;
+constexpr std::size_t key_list_bytes_max = std::size_t{8} << 20U;
+constexpr std::size_t password_bytes_max = 4096;
+constexpr std::size_t accepted_at_once = 64;
 constexpr std::chrono::milliseconds tick{100};
+constexpr std::uint64_t list_ticks = 3; // between two looks whether a list was written anew
 
 std::atomic<bool> stopping{false};
 std::atomic<bool> reloading{false};
@@ -41,193 +41,392 @@ void on_signal(int signal)
     (signal == SIGHUP ? reloading : stopping).store(true);
 }
 
-Outcome<Config> load_config(const std::filesystem::path& path)
+Outcome<std::string> load_text(const std::filesystem::path& path, std::size_t bytes_max)
 {
-    const auto content = TRY(host::store::load_file(path, config_bytes_max));
-    return parse_config(std::string(content.begin(), content.end()), path.string());
+    const auto content = TRY(host::store::load_file(path, bytes_max));
+    return std::string(content.begin(), content.end());
 }
 
-struct Listener {
-    ListenerConfig config;
-    LoadedCurveKey key;
-    ListeningSocket socket;
-    std::list<Peer> peers;
-};
+Outcome<Config> load_config(const std::filesystem::path& path)
+{
+    const auto text = TRY(load_text(path, config_bytes_max));
+    return parse_config(text, path.string());
+}
 
-class Gateway {
-  public:
-    Gateway(Enclave& enclave, Log& log)
-        : enclave_(enclave)
-        , chamber_(enclave)
-        , log_(log)
+// `allow` and `allow_file` together; nothing when there is neither.
+Outcome<std::optional<KeySet>> load_allowed(const RouteConfig& config)
+{
+    auto allowed = config.allow;
+    if (!config.allow_file.empty()) {
+        const auto text = TRY(load_text(config.allow_file, key_list_bytes_max));
+        const auto listed = TRY(parse_key_list(text, config.allow_file));
+        if (!allowed) {
+            allowed.emplace();
+        }
+        allowed->insert(listed.begin(), listed.end());
+    }
+    return allowed;
+}
+
+// When and what a list was written last.
+std::string mark_of(const std::string& path)
+{
+    struct stat facts = {};
+    if (path.empty() || ::stat(path.c_str(), &facts) != 0) {
+        return {};
+    }
+    return std::to_string(facts.st_ino) + ":" + std::to_string(facts.st_size) + ":" +
+           std::to_string(facts.st_mtim.tv_sec) + "." + std::to_string(facts.st_mtim.tv_nsec);
+}
+
+Outcome<std::string> load_password(const RouteConfig& config)
+{
+    if (config.password_file.empty()) {
+        return std::string();
+    }
+    auto text = TRY(load_text(config.password_file, password_bytes_max));
+    return text.substr(0, text.find_first_of("\r\n"));
+}
+
+void raise_descriptor_limit()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+class Gateway;
+
+// A listening socket of a route, and who waits to be let in there.
+struct Door final : Watcher {
+    Door(Gateway& a_gateway, std::shared_ptr<Route> a_route)
+        : gateway(a_gateway)
+        , route(std::move(a_route))
     {
     }
+    void on_ready(bool readable, bool writable) override;
+
+    Gateway& gateway; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
+    std::shared_ptr<Route> route;
+    Loop::Wish wish;
+    bool paused = false;
+};
+
+// How many handshakes a source has under way, and who waits for one to end.
+struct Source {
+    std::size_t active = 0;
+    std::deque<Link*> parked;
+};
+
+class Gateway final : public Hub, public Observed {
+  public:
+    Gateway(Enclave& enclave, Loop& a_loop, Crossing& a_crossing, CurveChamber& a_chamber, Log& a_log)
+        : Hub(a_loop, a_crossing, a_chamber, a_log)
+        , enclave_(enclave)
+        , control_(a_loop, *this)
+    {
+    }
+    ~Gateway() { links_.clear(); }
+    Gateway(const Gateway&) = delete;
+    Gateway& operator=(const Gateway&) = delete;
 
     Done open(const GatewayOptions& options);
     Done run();
+    void accept_from(Door& door);
+
+    void on_authenticated(Link& link) override { leave_handshake(link); }
+    void on_ended(Link& link) override;
+    [[nodiscard]] Observation observe() const override;
 
   private:
-    Outcome<LoadedCurveKey> load_key(const host::store::KeyStore& store, const std::string& name);
-    void start_feeder(const std::filesystem::path& home);
+    Outcome<std::shared_ptr<Route>> open_route(const RouteConfig& config);
+    Outcome<RouteKey> load_key(const std::string& name);
+    static Done load_lists(Route& route);
+    void announce(const Route& route);
+    void watch_doors();
+    void start_feeder();
+    void admit(Door& door, ListeningSocket::Accepted accepted);
+    void leave_handshake(Link& link);
     void turn();
-    void accept_from(Listener& listener);
-    [[nodiscard]] bool has_room_for(const std::string& source) const;
     void tick_all();
+    void end_refused_sessions();
+    // What a reload prepares before it changes anything.
+    struct Prepared {
+        RouteConfig config;
+        Door* door = nullptr;         // null: a new one
+        std::shared_ptr<Route> route; // new, or the next of `door`
+    };
     void reload();
-    template <typename Function>
-    void for_each_peer(Function function);
+    Outcome<Prepared> prepare(const RouteConfig& config);
+    void commit(std::vector<Prepared>& prepared);
+    void forget_unused_keys(const std::vector<RouteKey>& before);
+    [[nodiscard]] std::vector<RouteKey> keys_in_use() const;
+    void reread_lists();
+    void bury();
 
     Enclave& enclave_;
-    CurveChamber chamber_;
-    Log& log_;
-    std::filesystem::path config_path_;
-    std::unique_ptr<host::net::TrustFeeder> feeder_; // outlives the peers, who release their keys
-    std::list<Listener> listeners_;
+    GatewayOptions options_;
+    Config config_;
+    std::optional<host::store::KeyStore> keys_;
+    std::unique_ptr<host::net::TrustFeeder> trust_feeder_; // outlives the links, who release their keys
+    std::list<Door> doors_;
+    std::list<std::unique_ptr<Link>> links_;
+    std::unordered_map<std::string, Source> sources_;
+    std::size_t handshakes_ = 0;
+    std::size_t live_ = 0;
+    bool some_ended_ = false;
+    Control control_;
     Clock::time_point next_tick_ = Clock::now();
+    std::uint64_t ticks_ = 0;
 };
 
-template <typename Function>
-void Gateway::for_each_peer(Function function)
+void Door::on_ready(bool /*readable*/, bool /*writable*/)
 {
-    for (auto& listener : listeners_) {
-        for (auto& peer : listener.peers) {
-            function(peer);
-        }
-        listener.peers.remove_if([](const Peer& peer) { return peer.ended(); });
-    }
+    gateway.accept_from(*this);
 }
 
-Outcome<LoadedCurveKey> Gateway::load_key(const host::store::KeyStore& store, const std::string& name)
+Outcome<RouteKey> Gateway::load_key(const std::string& name)
 {
-    const auto record = TRY(store.load(name));
-    auto key = chamber_.import_sealed(record.sealed);
+    const auto record = TRY(keys_->load(name));
+    auto key = chamber.import_sealed(record.sealed);
     if (!key) {
         return fault(key.error().kind, "key " + name + ": " + key.error().what);
     }
-    return key;
+    return RouteKey{name, *key};
+}
+
+Done Gateway::load_lists(Route& route)
+{
+    route.list_mark = mark_of(route.config.allow_file);
+    route.allowed = TRY(load_allowed(route.config));
+    route.password = TRY(load_password(route.config));
+    return {};
+}
+
+void Gateway::announce(const Route& route)
+{
+    const auto& config = route.config;
+    const bool serves = config.side == Side::server;
+    std::string words = config.name + ": listens on " + route.socket->endpoint().text() +
+                        (serves ? ", back end " + config.plain().text() : ", connects to " + config.outer().text());
+    if (!config.is_protected()) {
+        words += ", UNPROTECTED: mechanism " +
+                 std::string(config.mechanism == protocol::zmtp::Mechanism::null ? "NULL, nobody proves who he is"
+                                                                                 : "PLAIN, passwords are readable") +
+                 " and messages are readable on the way";
+    } else if (serves) {
+        words += route.is_gated() ? ", admits only trusted nodes" : ", UNGATED: admits every client with a CURVE key";
+        words += route.allowed ? " that this host's list names" : "";
+        words += route.zap ? ", asks the ZAP handler (host-enforced)" : "";
+    }
+    if (config.plain_leaves_machine) {
+        words += ", PLAIN SIDE BEYOND LOOPBACK: " + config.plain().text() + " is readable on the way";
+    }
+    log.line(words, {{"listener", config.name}, {"reason", "listens"}});
+}
+
+Outcome<std::shared_ptr<Route>> Gateway::open_route(const RouteConfig& config)
+{
+    auto route = std::make_shared<Route>();
+    route->config = config;
+    for (const auto& name : config.keys) {
+        route->keys.push_back(TRY(load_key(name)));
+    }
+    TRY(load_lists(*route));
+    if (config.zap) {
+        route->zap = std::make_unique<ZapClient>(loop, *config.zap);
+    }
+    route->socket.emplace(TRY(ListeningSocket::open(config.listen)));
+    announce(*route);
+    return route;
 }
 
 Done Gateway::open(const GatewayOptions& options)
 {
-    config_path_ = options.config;
-    const auto config = TRY(load_config(options.config));
-    const host::store::KeyStore store(options.home);
-    for (const auto& listener : config.listeners) {
-        const auto key = TRY(load_key(store, listener.key));
-        auto socket = TRY(ListeningSocket::open(listener.listen));
-        log_.line(listener.name + ": listens on " + socket.endpoint().text() + ", back end " + listener.backend.text() +
-                  (key.gated ? ", admits only trusted nodes" : ", UNGATED: admits every client with a CURVE key"));
-        listeners_.push_back({listener, key, std::move(socket), {}});
+    options_ = options;
+    config_ = TRY(load_config(options.config));
+    keys_.emplace(options.home);
+    for (const auto& config : config_.routes) {
+        doors_.emplace_back(*this, TRY(open_route(config)));
     }
-    start_feeder(options.home);
-    return {};
+    start_feeder();
+    watch_doors();
+    return control_.open(options.home, config_.metrics);
 }
 
-void Gateway::start_feeder(const std::filesystem::path& home)
+void Gateway::start_feeder()
 {
-    std::vector<host::net::FedKey> keys;
-    for (const auto& listener : listeners_) {
-        if (listener.key.gated) {
-            keys.push_back({listener.key.id, listener.key.public_key});
+    std::vector<host::net::FedKey> fed;
+    for (const auto& door : doors_) {
+        for (const auto& key : door.route->keys) {
+            const bool known =
+                std::any_of(fed.begin(), fed.end(), [&key](const auto& one) { return one.id == key.loaded.id; });
+            if (key.loaded.gated && !known) {
+                fed.push_back({key.loaded.id, key.loaded.public_key});
+            }
         }
     }
-    if (!keys.empty()) {
-        feeder_ = std::make_unique<host::net::TrustFeeder>(enclave_, home / "agent" / "agent.sock", std::move(keys));
+    if (!fed.empty() && feeder == nullptr) {
+        trust_feeder_ =
+            std::make_unique<host::net::TrustFeeder>(enclave_, options_.home / "agent" / "agent.sock", std::move(fed));
+        feeder = trust_feeder_.get();
     }
 }
 
-bool Gateway::has_room_for(const std::string& source) const
+// Who cannot be served now waits in the system's queue.
+void Gateway::watch_doors()
 {
-    std::size_t peers = 0;
-    std::size_t handshakes = 0;
-    std::size_t of_source = 0;
-    for (const auto& listener : listeners_) {
-        for (const auto& peer : listener.peers) {
-            ++peers;
-            handshakes += peer.authenticated() ? 0 : 1;
-            of_source += !peer.authenticated() && peer.source() == source ? 1 : 0;
-        }
+    const bool open = handshakes_ < config_.handshakes_max && live_ < config_.connections_max;
+    for (auto& door : doors_) {
+        loop.watch(door.route->socket->descriptor(), door, door.wish, open && !door.paused, false);
     }
-    return peers < peers_max && handshakes < handshakes_max && of_source < handshakes_per_source;
 }
 
-void Gateway::accept_from(Listener& listener)
+void Gateway::accept_from(Door& door)
 {
-    while (auto accepted = listener.socket.accept()) {
-        if (!has_room_for(accepted->source)) {
-            log_.line(accepted->name + ": turned away, too many handshakes or peers at once");
-            continue;
+    for (std::size_t count = 0; count < accepted_at_once && live_ < config_.connections_max; ++count) {
+        auto accepted = door.route->socket->accept();
+        if (!accepted) {
+            door.paused = errno == EMFILE || errno == ENFILE; // until the next tick
+            break;
         }
-        const PeerContext context{
-            listener.config, chamber_, listener.key, feeder_.get(),
-            [this, &listener](const std::string& text) { log_.line(listener.config.name + ": " + text); }};
-        listener.peers.emplace_back(context, std::move(*accepted));
+        admit(door, std::move(*accepted));
+    }
+    watch_doors();
+}
+
+// [GATE-3] One source has so many handshakes under way; its others wait, and beyond that are turned away.
+void Gateway::admit(Door& door, ListeningSocket::Accepted accepted)
+{
+    auto& source = sources_[accepted.source];
+    const bool counted = door.route->config.side == Side::server;
+    const bool parks = counted && source.active >= config_.handshakes_per_source;
+    if (parks && source.parked.size() >= config_.waiting_per_source) {
+        ++door.route->metrics.ended[static_cast<std::size_t>(Reason::too_many)];
+        log.line(door.route->config.name + ": " + accepted.name + ": turned away, too many handshakes at once",
+                 {{"listener", door.route->config.name},
+                  {"peer", accepted.name},
+                  {"reason", reason_name(Reason::too_many)}});
+        return;
+    }
+    ++live_;
+    if (counted && !parks) {
+        ++source.active;
+        ++handshakes_;
+    }
+    auto& link = *links_.emplace_back(std::make_unique<Link>(*this, door.route, std::move(accepted), parks));
+    if (parks) {
+        source.parked.push_back(&link);
+    }
+}
+
+// Its place among its source's handshakes is the next one's.
+void Gateway::leave_handshake(Link& link)
+{
+    if (link.route().config.side != Side::server) {
+        return;
+    }
+    const auto found = sources_.find(link.source());
+    if (found == sources_.end()) {
+        return;
+    }
+    auto& source = found->second;
+    --source.active;
+    --handshakes_;
+    if (!source.parked.empty() && source.active < config_.handshakes_per_source) {
+        auto* const next = source.parked.front();
+        source.parked.pop_front();
+        ++source.active;
+        ++handshakes_;
+        next->begin();
+    } else if (source.active == 0) {
+        sources_.erase(found);
+    }
+}
+
+void Gateway::on_ended(Link& link)
+{
+    some_ended_ = true;
+    --live_;
+    if (link.was_parked()) {
+        auto& parked = sources_[link.source()].parked;
+        parked.erase(std::remove(parked.begin(), parked.end(), &link), parked.end());
+    } else if (!link.authenticated()) {
+        leave_handshake(link);
+    }
+}
+
+void Gateway::bury()
+{
+    if (some_ended_) {
+        some_ended_ = false;
+        std::erase_if(awake, [](const Link* link) { return link->ended(); });
+        links_.remove_if([](const auto& link) { return link->ended(); });
+        watch_doors();
     }
 }
 
 void Gateway::tick_all()
 {
     const auto now = Clock::now();
-    if (now >= next_tick_) {
-        next_tick_ = now + tick;
-        for_each_peer([now](Peer& peer) { peer.on_tick(now); });
-    }
-}
-
-void Gateway::reload()
-{
-    const auto config = load_config(config_path_);
-    if (!config) {
-        log_.line("reload: " + config.error().what + "; nothing was changed");
+    if (now < next_tick_) {
         return;
     }
-    for (auto& listener : listeners_) {
-        const auto same = std::find_if(config->listeners.begin(), config->listeners.end(),
-                                       [&](const auto& other) { return other.name == listener.config.name; });
-        if (same != config->listeners.end()) {
-            listener.config.allow = same->allow;
+    next_tick_ = now + tick;
+    for (const auto& link : links_) {
+        link->on_tick(now);
+    }
+    for (auto& door : doors_) {
+        door.paused = false;
+        if (door.route->zap) {
+            door.route->zap->on_tick(now);
         }
     }
-    log_.line("reload: the allow lists were read anew");
-    for_each_peer([](Peer& peer) { peer.check_allowed(); });
+    control_.on_tick(now);
+    end_refused_sessions();
+    if (++ticks_ % list_ticks == 0) {
+        reread_lists();
+    }
+    watch_doors();
+}
+
+// The chamber closes the sessions that it would refuse a message, so that silent ones end too.
+void Gateway::end_refused_sessions()
+{
+    if (feeder == nullptr) {
+        return;
+    }
+    const auto ended = chamber.sweep_sessions();
+    if (ended.empty()) {
+        return;
+    }
+    const std::set<std::uint32_t> sessions(ended.begin(), ended.end());
+    for (const auto& link : links_) {
+        if (link->session() != 0 && sessions.contains(link->session())) {
+            link->end_untrusted();
+        }
+    }
 }
 
 void Gateway::turn()
 {
-    std::vector<pollfd> waited;
-    std::vector<std::function<void(short)>> actions;
-    const auto wait = [&](int descriptor, short events, std::function<void(short)> action) {
-        if (descriptor >= 0) {
-            waited.push_back({descriptor, events, 0});
-            actions.push_back(std::move(action));
-        }
-    };
-    const auto events_of = [](const Peer::Wish& wish) {
-        return static_cast<short>((wish.read ? POLLIN : 0) | (wish.write ? POLLOUT : 0));
-    };
-    constexpr short readable = POLLIN | POLLHUP | POLLERR;
-    for (auto& listener : listeners_) {
-        wait(listener.socket.descriptor(), POLLIN, [&](short) { accept_from(listener); });
-        for (auto& peer : listener.peers) {
-            const auto client = peer.client_wish();
-            const auto backend = peer.backend_wish();
-            wait(client.descriptor, events_of(client),
-                 [&peer](short events) { peer.on_client_ready((events & readable) != 0, (events & POLLOUT) != 0); });
-            wait(backend.descriptor, events_of(backend), [&peer](short events) {
-                if (!peer.ended()) {
-                    peer.on_backend_ready((events & readable) != 0, (events & POLLOUT) != 0);
-                }
-            });
-        }
+    loop.wait(awake.empty() ? std::chrono::duration_cast<std::chrono::milliseconds>(tick)
+                            : std::chrono::milliseconds(0));
+    const auto now_awake = std::exchange(awake, {});
+    passing.clear();
+    for (auto* link : now_awake) {
+        link->gather();
     }
-    ::poll(waited.data(), waited.size(), static_cast<int>(tick.count()));
-    for (std::size_t index = 0; index < waited.size(); ++index) {
-        if (waited[index].revents != 0) {
-            actions[index](waited[index].revents);
-        }
+    crossing.run();
+    for (auto* link : now_awake) {
+        link->absorb();
     }
-    for_each_peer([](const Peer& /*peer*/) {});
+    crossing.clear();
+    bury();
     tick_all();
+    bury();
 }
 
 Done Gateway::run()
@@ -241,8 +440,174 @@ Done Gateway::run()
             return fault(Kind::unavailable, "gateway: the chamber has ended; start the gateway again");
         }
     }
-    log_.line("stopped");
+    log.line("stopped");
     return {};
+}
+
+// [GATE-12] A list that is read anew counts from now on; one that cannot be read leaves the old one in force.
+void Gateway::reread_lists()
+{
+    for (auto& door : doors_) {
+        auto& route = *door.route;
+        if (route.config.allow_file.empty() || mark_of(route.config.allow_file) == route.list_mark) {
+            continue;
+        }
+        route.list_mark = mark_of(route.config.allow_file);
+        auto allowed = load_allowed(route.config);
+        if (!allowed) {
+            log.line(route.config.name + ": " + allowed.error().what + "; the list before it stays in force");
+            continue;
+        }
+        route.allowed = std::move(*allowed);
+        log.line(route.config.name + ": the list " + route.config.allow_file + " was read anew");
+        for (const auto& link : links_) {
+            if (&link->route() == &route) {
+                link->check_allowed();
+            }
+        }
+    }
+}
+
+std::vector<RouteKey> Gateway::keys_in_use() const
+{
+    std::vector<RouteKey> keys;
+    for (const auto& door : doors_) {
+        keys.insert(keys.end(), door.route->keys.begin(), door.route->keys.end());
+    }
+    return keys;
+}
+
+Outcome<Gateway::Prepared> Gateway::prepare(const RouteConfig& config)
+{
+    Prepared prepared{config, nullptr, nullptr};
+    for (auto& door : doors_) {
+        const auto& known = door.route->config;
+        if (known.name == config.name && known.side == config.side && known.mechanism == config.mechanism &&
+            known.listen.text() == config.listen.text()) {
+            prepared.door = &door;
+        }
+    }
+    if (prepared.door == nullptr) {
+        prepared.route = TRY(open_route(config));
+        return prepared;
+    }
+    prepared.route = std::make_shared<Route>(); // carries what is new until it is committed
+    prepared.route->config = config;
+    for (const auto& name : config.keys) {
+        prepared.route->keys.push_back(TRY(load_key(name)));
+    }
+    TRY(load_lists(*prepared.route));
+    return prepared;
+}
+
+void Gateway::commit(std::vector<Prepared>& prepared)
+{
+    for (auto& door : doors_) {
+        const bool kept =
+            std::any_of(prepared.begin(), prepared.end(), [&door](const Prepared& one) { return one.door == &door; });
+        door.route->gone = !kept;
+    }
+    for (auto& one : prepared) {
+        if (one.door == nullptr) {
+            doors_.emplace_back(*this, one.route);
+            continue;
+        }
+        auto& route = *one.door->route;
+        const bool other_zap = route.config.zap.has_value() != one.config.zap.has_value() ||
+                               (one.config.zap && one.config.zap->text() != route.config.zap->text());
+        route.config = one.route->config;
+        route.keys = one.route->keys;
+        route.allowed = one.route->allowed;
+        route.password = one.route->password;
+        route.list_mark = one.route->list_mark;
+        if (other_zap) {
+            route.zap = one.config.zap ? std::make_unique<ZapClient>(loop, *one.config.zap) : nullptr;
+        }
+    }
+    for (const auto& link : links_) {
+        link->check_allowed();
+    }
+    doors_.remove_if([](const Door& door) { return door.route->gone; });
+}
+
+// [GATE-11] The chamber ends what stands on a key that no listener has any more.
+void Gateway::forget_unused_keys(const std::vector<RouteKey>& before)
+{
+    const auto now = keys_in_use();
+    for (const auto& key : before) {
+        const bool used =
+            std::any_of(now.begin(), now.end(), [&key](const RouteKey& one) { return one.loaded.id == key.loaded.id; });
+        if (!used) {
+            chamber.forget_key(key.loaded.id);
+            log.line("reload: the key " + key.name + " is given up; its sessions have ended");
+        }
+    }
+}
+
+// [GATE-13] All of the file, or nothing of it.
+void Gateway::reload()
+{
+    auto config = load_config(options_.config);
+    std::vector<Prepared> prepared;
+    host::Done done;
+    if (!config) {
+        done = std::unexpected(config.error());
+    }
+    for (std::size_t index = 0; done && index < config->routes.size(); ++index) {
+        auto one = prepare(config->routes[index]);
+        if (one) {
+            prepared.push_back(std::move(*one));
+        } else {
+            done = std::unexpected(one.error());
+        }
+    }
+    if (!done) {
+        log.line("reload: " + done.error().what + "; nothing was changed");
+        return;
+    }
+    const auto before = keys_in_use();
+    commit(prepared);
+    forget_unused_keys(before);
+    config_ = std::move(*config);
+    if (feeder != nullptr) {
+        for (const auto& key : keys_in_use()) {
+            const bool known = std::any_of(before.begin(), before.end(),
+                                           [&key](const RouteKey& one) { return one.loaded.id == key.loaded.id; });
+            if (key.loaded.gated && !known) {
+                feeder->add_key({key.loaded.id, key.loaded.public_key});
+            }
+        }
+    }
+    start_feeder();
+    watch_doors();
+    log.line("reload: the file was read anew");
+}
+
+Observation Gateway::observe() const
+{
+    Observation observation;
+    for (const auto& door : doors_) {
+        const auto& route = *door.route;
+        observation.routes.push_back({route.config.name, route.config.side == Side::server, route.config.is_protected(),
+                                      route.is_gated(), route.metrics});
+    }
+    const auto now = Clock::now();
+    for (const auto& link : links_) {
+        if (link->ended()) {
+            continue;
+        }
+        const auto known = link->peer_key() != protocol::CurveKey{};
+        const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - link->since());
+        observation.sessions.push_back({link->route().config.name, link->name(),
+                                        known ? z85_of(link->peer_key()) : std::string(), link->trust(), link->user(),
+                                        link->stage_name(), static_cast<std::uint64_t>(age.count()), link->traffic()});
+        for (auto& route : observation.routes) {
+            if (route.name == link->route().config.name) {
+                route.metrics.traffic += link->traffic();
+            }
+        }
+    }
+    return observation;
 }
 
 Outcome<std::unique_ptr<Enclave>> open_chamber(const std::filesystem::path& home)
@@ -257,8 +622,12 @@ Done check_gateway(const GatewayOptions& options)
 {
     const auto config = TRY(load_config(options.config));
     const host::store::KeyStore store(options.home);
-    for (const auto& listener : config.listeners) {
-        TRY(store.load(listener.key));
+    for (const auto& route : config.routes) {
+        for (const auto& name : route.keys) {
+            TRY(store.load(name));
+        }
+        TRY(load_allowed(route));
+        TRY(load_password(route));
     }
     return {};
 }
@@ -268,12 +637,21 @@ Done run_gateway(const GatewayOptions& options)
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
         ::signal(signal, on_signal);
     }
+    raise_descriptor_limit();
     TRY(check_gateway(options));
     const auto enclave = TRY(open_chamber(options.home));
     Log log(options.json_log);
-    Gateway gateway(*enclave, log);
+    auto loop = TRY(Loop::open());
+    Crossing crossing(*enclave);
+    CurveChamber chamber(*enclave);
+    Gateway gateway(*enclave, loop, crossing, chamber, log);
     TRY(gateway.open(options));
     return gateway.run();
+}
+
+std::filesystem::path control_folder(const std::filesystem::path& home)
+{
+    return home / "gateway";
 }
 
 } // namespace caisson::services::gateway

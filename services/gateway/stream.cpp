@@ -1,5 +1,6 @@
 #include "services/gateway/stream.hpp"
 
+#include <linux/vm_sockets.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -7,7 +8,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -19,7 +22,7 @@ using host::Outcome;
 using host::system_fault;
 
 constexpr std::size_t read_bytes = std::size_t{128} << 10U;
-constexpr int backlog = 256;
+constexpr int backlog = 4096; // the system cuts it to what it permits
 
 struct FreeAddresses {
     void operator()(addrinfo* addresses) const noexcept { freeaddrinfo(addresses); }
@@ -32,24 +35,46 @@ struct SocketAddress {
     [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
 };
 
-Outcome<SocketAddress> resolve(const Endpoint& endpoint)
+SocketAddress ipc_address(const Endpoint& endpoint)
 {
     SocketAddress address;
+    auto& local = reinterpret_cast<sockaddr_un&>(address.storage);
+    local.sun_family = AF_UNIX;
+    endpoint.path.copy(local.sun_path, sizeof local.sun_path - 1);
+    address.size = sizeof local;
+    return address;
+}
+
+SocketAddress vsock_address(const Endpoint& endpoint)
+{
+    SocketAddress address;
+    auto& vm = reinterpret_cast<sockaddr_vm&>(address.storage);
+    vm.svm_family = AF_VSOCK;
+    vm.svm_cid = endpoint.host == "*" ? VMADDR_CID_ANY : static_cast<std::uint32_t>(std::stoul(endpoint.host));
+    vm.svm_port = static_cast<std::uint32_t>(std::stoul(endpoint.port));
+    address.size = sizeof vm;
+    return address;
+}
+
+Outcome<SocketAddress> resolve(const Endpoint& endpoint)
+{
     if (endpoint.transport == Endpoint::Transport::ipc) {
-        auto& local = reinterpret_cast<sockaddr_un&>(address.storage);
-        local.sun_family = AF_UNIX;
-        endpoint.path.copy(local.sun_path, sizeof local.sun_path - 1);
-        address.size = sizeof local;
-        return address;
+        return ipc_address(endpoint);
+    }
+    if (endpoint.transport == Endpoint::Transport::vsock) {
+        return vsock_address(endpoint);
     }
     addrinfo hints{};
+    hints.ai_family = endpoint.host == "*" ? AF_INET : AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV;
+    hints.ai_flags = AI_NUMERICSERV | AI_PASSIVE;
+    const char* const host = endpoint.host == "*" ? nullptr : endpoint.host.c_str();
     addrinfo* found = nullptr;
-    if (const int error = getaddrinfo(endpoint.host.c_str(), endpoint.port.c_str(), &hints, &found); error != 0) {
+    if (const int error = getaddrinfo(host, endpoint.port.c_str(), &hints, &found); error != 0) {
         return fault(Kind::malformed, endpoint.text() + ": " + gai_strerror(error));
     }
     const Addresses owned(found);
+    SocketAddress address;
     std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
     address.size = found->ai_addrlen;
     return address;
@@ -66,9 +91,7 @@ void set_no_delay(int descriptor)
 Stream::Stream(Stream&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1))
     , input_(std::move(other.input_))
-    , input_used_(std::exchange(other.input_used_, 0))
     , output_(std::move(other.output_))
-    , output_used_(std::exchange(other.output_used_, 0))
 {
 }
 
@@ -78,9 +101,7 @@ Stream& Stream::operator=(Stream&& other) noexcept
         close();
         descriptor_ = std::exchange(other.descriptor_, -1);
         input_ = std::move(other.input_);
-        input_used_ = std::exchange(other.input_used_, 0);
         output_ = std::move(other.output_);
-        output_used_ = std::exchange(other.output_used_, 0);
     }
     return *this;
 }
@@ -90,6 +111,8 @@ void Stream::close() noexcept
     if (descriptor_ >= 0) {
         ::close(std::exchange(descriptor_, -1));
     }
+    input_.clear();
+    output_.clear();
 }
 
 Outcome<Stream> Stream::connect(const Endpoint& endpoint)
@@ -97,6 +120,9 @@ Outcome<Stream> Stream::connect(const Endpoint& endpoint)
     const auto address = TRY(resolve(endpoint));
     Stream stream(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!stream.open() || (::connect(stream.descriptor(), address.get(), address.size) != 0 && errno != EINPROGRESS)) {
+        if (errno == EAGAIN) {
+            return fault(Kind::exhausted, "connecting to " + endpoint.text() + ": too many wait there already");
+        }
         return std::unexpected(system_fault("connecting to " + endpoint.text(), errno));
     }
     if (endpoint.transport == Endpoint::Transport::tcp) {
@@ -107,38 +133,28 @@ Outcome<Stream> Stream::connect(const Endpoint& endpoint)
 
 bool Stream::read_some()
 {
-    if (input_used_ > 0) {
-        input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(std::exchange(input_used_, 0)));
+    const auto room = input_.room(read_bytes);
+    const auto got = ::recv(descriptor_, room.data(), room.size(), 0);
+    const int error = errno;
+    input_.commit(static_cast<std::size_t>(got > 0 ? got : 0));
+    if (input_.size() == 0) {
+        input_.consume(0); // nothing came: the room goes back
     }
-    const auto old = input_.size();
-    input_.resize(old + read_bytes);
-    const auto got = ::recv(descriptor_, input_.data() + old, read_bytes, 0);
-    input_.resize(old + static_cast<std::size_t>(got > 0 ? got : 0));
-    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+    return got > 0 || (got < 0 && (error == EAGAIN || error == EINTR));
 }
 
 bool Stream::flush()
 {
-    while (output_bytes() > 0) {
-        const auto sent = ::send(descriptor_, output_.data() + output_used_, output_bytes(), MSG_NOSIGNAL);
-        if (sent < 0) {
-            return errno == EAGAIN || errno == EINTR || errno == ENOTCONN;
-        }
-        output_used_ += static_cast<std::size_t>(sent);
+    if (output_.size() == 0) {
+        return true;
     }
-    output_.clear();
-    output_used_ = 0;
+    const auto waiting = output_.bytes();
+    const auto sent = ::send(descriptor_, waiting.data(), waiting.size(), MSG_NOSIGNAL);
+    if (sent < 0) {
+        return errno == EAGAIN || errno == EINTR || errno == ENOTCONN;
+    }
+    output_.consume(static_cast<std::size_t>(sent));
     return true;
-}
-
-void Stream::consume(std::size_t count)
-{
-    input_used_ += count;
-}
-
-void Stream::write(Bytes bytes)
-{
-    output_.insert(output_.end(), bytes.begin(), bytes.end());
 }
 
 Outcome<::uid_t> Stream::peer_uid() const
@@ -146,7 +162,7 @@ Outcome<::uid_t> Stream::peer_uid() const
     ucred credentials{};
     socklen_t size = sizeof credentials;
     if (::getsockopt(descriptor_, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-        return std::unexpected(system_fault("asking who the back end is", errno));
+        return std::unexpected(system_fault("asking whose program the other end is", errno));
     }
     return credentials.uid;
 }
@@ -167,28 +183,53 @@ ListeningSocket::~ListeningSocket()
     }
 }
 
+namespace {
+
+// A socket file that nobody serves any more, as a killed program leaves it.
+bool is_abandoned(const SocketAddress& address)
+{
+    const Stream probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    return ::connect(probe.descriptor(), address.get(), address.size) != 0 && errno == ECONNREFUSED;
+}
+
+std::string port_of(int descriptor)
+{
+    SocketAddress bound;
+    bound.size = sizeof bound.storage;
+    ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&bound.storage), &bound.size);
+    if (bound.storage.ss_family == AF_VSOCK) {
+        return std::to_string(reinterpret_cast<const sockaddr_vm&>(bound.storage).svm_port);
+    }
+    std::array<char, NI_MAXSERV> port{};
+    getnameinfo(bound.get(), bound.size, nullptr, 0, port.data(), port.size(), NI_NUMERICSERV);
+    return port.data();
+}
+
+} // namespace
+
 Outcome<ListeningSocket> ListeningSocket::open(const Endpoint& endpoint)
 {
     const auto address = TRY(resolve(endpoint));
+    const bool is_ipc = endpoint.transport == Endpoint::Transport::ipc;
     ListeningSocket socket;
     socket.descriptor_ = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const int on = 1;
     ::setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (socket.descriptor_ < 0 || ::bind(socket.descriptor_, address.get(), address.size) != 0 ||
-        ::listen(socket.descriptor_, backlog) != 0) {
+    const auto bind = [&] { return ::bind(socket.descriptor_, address.get(), address.size) == 0; };
+    bool bound = socket.descriptor_ >= 0 && bind();
+    if (!bound && errno == EADDRINUSE && is_ipc && is_abandoned(address)) {
+        ::unlink(endpoint.path.c_str());
+        bound = bind();
+    }
+    if (!bound || ::listen(socket.descriptor_, backlog) != 0) {
         if (errno == EADDRINUSE) {
             return fault(Kind::conflict, "listening on " + endpoint.text() + ": another program listens there already");
         }
         return std::unexpected(system_fault("listening on " + endpoint.text(), errno));
     }
     socket.endpoint_ = endpoint;
-    if (endpoint.transport == Endpoint::Transport::tcp) {
-        SocketAddress bound;
-        bound.size = sizeof bound.storage;
-        ::getsockname(socket.descriptor_, reinterpret_cast<sockaddr*>(&bound.storage), &bound.size);
-        std::array<char, NI_MAXSERV> port{};
-        getnameinfo(bound.get(), bound.size, nullptr, 0, port.data(), port.size(), NI_NUMERICSERV);
-        socket.endpoint_.port = port.data();
+    if (!is_ipc) {
+        socket.endpoint_.port = port_of(socket.descriptor_);
     }
     return socket;
 }
@@ -211,6 +252,10 @@ std::optional<ListeningSocket::Accepted> ListeningSocket::accept()
                     NI_NUMERICHOST | NI_NUMERICSERV);
         accepted.source = host.data();
         accepted.name = accepted.source + ":" + port.data();
+    } else if (endpoint_.transport == Endpoint::Transport::vsock) {
+        const auto& vm = reinterpret_cast<const sockaddr_vm&>(peer.storage);
+        accepted.source = "vsock:" + std::to_string(vm.svm_cid);
+        accepted.name = accepted.source + ":" + std::to_string(vm.svm_port);
     }
     return accepted;
 }

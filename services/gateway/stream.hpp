@@ -1,12 +1,14 @@
 // Non-blocking stream sockets with their buffers: what the relay reads from and writes to.
 #pragma once
 
-#include "core/bytes.hpp"
 #include "host/fault.hpp"
-#include "services/gateway/config.hpp"
+#include "services/gateway/buffer.hpp"
+#include "services/gateway/endpoint.hpp"
 
+#include <optional>
 #include <string>
-#include <vector>
+
+#include <sys/types.h>
 
 namespace caisson::services::gateway {
 
@@ -23,32 +25,33 @@ class Stream {
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
-    // Begins to connect; an error may show only at the first read or write.
+    // Begins to connect; an error may show only at the first read or write. Fails: exhausted (the other's queue is
+    // full: later), and what the system says.
     static host::Outcome<Stream> connect(const Endpoint& endpoint);
 
     [[nodiscard]] bool open() const noexcept { return descriptor_ >= 0; }
     [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
     void close() noexcept;
 
-    // Takes what is there. False: the peer is gone.
+    // Takes what is there, once. False: the peer is gone.
     [[nodiscard]] bool read_some();
-    // Gives what can be given. False: the peer is gone.
+    // Gives what can be given, once. False: the peer is gone.
     [[nodiscard]] bool flush();
 
-    [[nodiscard]] Bytes input() const noexcept { return Bytes(input_).subspan(input_used_); }
-    void consume(std::size_t count);
-    void write(Bytes bytes);
-    [[nodiscard]] std::size_t output_bytes() const noexcept { return output_.size() - output_used_; }
+    [[nodiscard]] Bytes input() const noexcept { return input_.bytes(); }
+    void consume(std::size_t count) { input_.consume(count); }
+    void write(Bytes bytes) { output_.append(bytes); }
+    // The outgoing octets, to be written in place.
+    [[nodiscard]] Buffer& output() noexcept { return output_; }
+    [[nodiscard]] std::size_t output_bytes() const noexcept { return output_.size(); }
 
     // The other end's user, for ipc. Fails: unavailable.
     [[nodiscard]] host::Outcome<::uid_t> peer_uid() const;
 
   private:
     int descriptor_ = -1;
-    std::vector<std::uint8_t> input_;
-    std::size_t input_used_ = 0;
-    std::vector<std::uint8_t> output_;
-    std::size_t output_used_ = 0;
+    Buffer input_;
+    Buffer output_;
 };
 
 class ListeningSocket {

@@ -34,6 +34,7 @@ class World:
     def write_config(self, allow=None):
         names = "" if allow is None else f"allow = [{', '.join(repr(key) for key in allow)}]\n"
         with open(self.config, "w") as file:
+            file.write("waiting_per_source = 1\n")
             file.write(f'[[listener]]\nname = "ticks"\nlisten = "{self.listen}"\nbackend = "{self.backend}"\n'
                        f'key = "gateway"\n{names}')
 
@@ -204,7 +205,7 @@ def a_source_that_opens_connections_without_end_is_turned_away(home):
     with World(home).start() as world:
         held = world.client(b"held")
         world.expect_subscription(b"\x01held")
-        slow = [world.stranger(GREETING[:20]) for _ in range(HANDSHAKES_PER_SOURCE)]
+        slow = [world.stranger(GREETING[:20]) for _ in range(HANDSHAKES_PER_SOURCE + 1)]  # the last one waits
         expect(ends(world.stranger(GREETING)), "one more handshake than the limit")
         world.publisher.send(b"held on")
         expect(held.recv() == b"held on", "a session was lost")
@@ -230,7 +231,7 @@ def a_bad_file_starts_nothing(home):
     with open(world.config, "a") as file:
         file.write("alow = []\n")
     status, _, err = home.run("gateway", world.config)
-    expect(status == 65 and "gateway.toml:6: \"alow\"" in err, f"status {status}, said {err}")
+    expect(status == 65 and "gateway.toml:7: \"alow\"" in err, f"status {status}, said {err}")
     expect(not os.path.exists(world.listen[6:]), "it listened")
     world.context.destroy()
 

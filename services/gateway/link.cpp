@@ -1,0 +1,422 @@
+// What both sides of CURVE share of a link: its life, its turn, its waiting.
+#include "services/gateway/link.hpp"
+
+#include "core/text.hpp"
+#include "protocol/curve.hpp"
+
+#include <unistd.h>
+
+namespace caisson::services::gateway {
+namespace {
+
+namespace curve = protocol::curve;
+namespace zmtp = protocol::zmtp;
+
+constexpr std::chrono::seconds handshake_time{30}; // libzmq's own
+constexpr std::size_t handshake_body_bytes_max = curve::initiate_bytes_min + airlock::curve::metadata_bytes_max;
+constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
+constexpr std::size_t own_properties_bytes_max = 1024;
+
+std::string hex(Bytes bytes)
+{
+    std::string text(2 * bytes.size(), '\0');
+    write_hex(text, bytes);
+    return text;
+}
+
+Reason reason_of(const Error& error)
+{
+    return error.kind == Kind::exhausted ? Reason::too_large : Reason::bad_handshake;
+}
+
+} // namespace
+
+std::string z85_of(const protocol::CurveKey& key)
+{
+    std::string text(protocol::CurveKey::size / 4 * 5, '\0');
+    write_z85(text, key.bytes);
+    return text;
+}
+
+Link::Link(Hub& hub, std::shared_ptr<Route> route, ListeningSocket::Accepted accepted, bool parked)
+    : hub_(hub)
+    , route_(std::move(route))
+    , outer_(*this)
+    , plain_(*this)
+    , source_(std::move(accepted.source))
+    , name_(std::move(accepted.name))
+{
+    ++route_->metrics.accepted;
+    ++route_->metrics.handshaking;
+    (is_server() ? outer_ : plain_).stream = std::move(accepted.stream);
+    if (!parked) {
+        begin();
+    }
+}
+
+Link::~Link()
+{
+    end(Reason::stopped, "stopped");
+    *alive_ = false;
+}
+
+void Link::begin()
+{
+    parked_ = false;
+    began_ = stage_since_ = Clock::now();
+    outer_.heard = plain_.heard = began_;
+    if (is_server()) {
+        stage_ = Stage::outer_greeting;
+        outer_.stream.write(zmtp::write_greeting({route_->config.mechanism, 1}));
+    } else {
+        stage_ = Stage::plain_greeting;
+        plain_.stream.write(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
+        if (const auto known = check_plain_user(plain_); !known) {
+            end(Reason::plain_user, std::string("refused: ") + known.error().what);
+            return;
+        }
+    }
+    wake();
+}
+
+void Link::wake()
+{
+    if (!awake_ && stage_ != Stage::ended) {
+        awake_ = true;
+        hub_.awake.push_back(this);
+    }
+}
+
+void Link::close_session()
+{
+    if (std::exchange(kept_, false) && hub_.feeder != nullptr) {
+        hub_.feeder->release_peer(peer_key_);
+    }
+    if (session_ != 0) {
+        hub_.chamber.close_session(std::exchange(session_, 0));
+    }
+}
+
+// [GATE-32]
+void Link::end(Reason reason, const std::string& why)
+{
+    if (stage_ == Stage::ended) {
+        return;
+    }
+    auto& metrics = route_->metrics;
+    --(stage_ == Stage::open ? metrics.open : metrics.handshaking);
+    ++metrics.ended[static_cast<std::size_t>(reason)];
+    metrics.traffic += traffic_;
+    const bool known = peer_key_ != protocol::CurveKey{};
+    hub_.log.line(route_->config.name + ": " + name_ + ": " + why, {{"listener", route_->config.name},
+                                                                    {"peer", name_},
+                                                                    {"key", known ? z85_of(peer_key_) : std::string()},
+                                                                    {"reason", reason_name(reason)},
+                                                                    {"stage", stage_name()}});
+    stage_ = Stage::ended;
+    outer_.stream.close();
+    plain_.stream.close();
+    close_session();
+    hub_.on_ended(*this);
+}
+
+void Link::end_untrusted()
+{
+    if (hub_.feeder != nullptr) {
+        hub_.feeder->want_peer(peer_key_);
+    }
+    const auto state = hub_.chamber.peer_state(peer_key_);
+    session_ = 0;
+    end(Reason::untrusted, "cut off: the node of " + z85_of(peer_key_) + " is not trusted now (" +
+                               (state ? protocol::trust_tier_name(state->tier) : "the chamber does not answer") + ")");
+}
+
+const char* Link::stage_name() const noexcept
+{
+    switch (stage_) {
+    case Stage::ended: return "ended";
+    case Stage::parked: return "waiting";
+    case Stage::outer_greeting: return "greeting";
+    case Stage::hello: return "hello";
+    case Stage::initiate: return "initiate";
+    case Stage::judged: return "zap";
+    case Stage::plain_greeting:
+    case Stage::plain_ready: return "plain";
+    case Stage::retry: return "retry";
+    case Stage::welcome: return "welcome";
+    case Stage::outer_ready: return "ready";
+    case Stage::open: return "open";
+    }
+    return "";
+}
+
+void Link::End::on_ready(bool readable, bool writable)
+{
+    if (!stream.open() || link.ended()) {
+        return;
+    }
+    // What is still there whole comes first; the socket keeps the rest.
+    if (readable && !full_frames) {
+        if (!stream.read_some()) {
+            if (&link.outer_ == this && !link.is_server() && !link.is_open()) {
+                link.retry_later("the connection to the server broke");
+                return;
+            }
+            link.end(&link.outer_ == this || link.is_open() || !link.is_server() ? Reason::closed
+                                                                                 : Reason::plain_unavailable,
+                     &link.outer_ == this ? "the peer is gone"
+                                          : (link.is_open() ? "the program on the plain side is gone"
+                                                            : "the plain side " + link.route_->config.plain().text() +
+                                                                  " takes no connection"));
+            return;
+        }
+        heard = Clock::now();
+    }
+    if (writable && !stream.flush()) {
+        link.end(Reason::closed, "a connection broke");
+        return;
+    }
+    link.wake();
+}
+
+void Link::update_wishes()
+{
+    if (stage_ == Stage::ended || stage_ == Stage::parked) {
+        return;
+    }
+    const bool relays = stage_ == Stage::open; // [GATE-6]
+    for (auto* end : {&outer_, &plain_}) {
+        const auto& other = end == &outer_ ? plain_ : outer_;
+        if (end->stream.open()) {
+            const bool read = !relays || other.stream.output_bytes() < output_bytes_max;
+            hub_.loop.watch(end->stream.descriptor(), *end, end->wish, read, end->stream.output_bytes() > 0);
+        }
+    }
+}
+
+void Link::ask(airlock::curve::Request request, std::uint32_t subject, Bytes rest, std::size_t room)
+{
+    wanted_ = Wanted{request, subject, rest, room};
+}
+
+// Steps that need no chamber are made at once, up to the first that does.
+void Link::gather()
+{
+    awake_ = false;
+    bool moved = true;
+    while (moved && stage_ != Stage::ended && stage_ != Stage::open && !wanted_) {
+        moved = false;
+        if (const auto done = is_server() ? step_server(moved) : step_client(moved); !done) {
+            refuse(done.error());
+        }
+    }
+    if (wanted_ && stage_ != Stage::ended) {
+        ticket_ = hub_.crossing.ask(wanted_->request, wanted_->subject, wanted_->rest, wanted_->room);
+        asked_ = std::exchange(wanted_, std::nullopt)->request;
+    }
+    if (stage_ == Stage::open) {
+        gather_relay();
+    }
+}
+
+void Link::absorb()
+{
+    if (asked_ && stage_ != Stage::ended) {
+        const auto request = *std::exchange(asked_, std::nullopt);
+        const auto answer = hub_.crossing.answer(ticket_);
+        const auto done = is_server() ? absorb_server(request, answer) : absorb_client(request, answer);
+        if (!done) {
+            refuse(done.error());
+        }
+        wake();
+    } else if (stage_ == Stage::open) {
+        absorb_relay();
+    }
+    for (auto* end : {&outer_, &plain_}) {
+        if (stage_ != Stage::ended && end->stream.open() && !end->stream.flush()) {
+            this->end(Reason::closed, "a connection broke");
+        }
+    }
+    update_wishes();
+}
+
+// [GATE-2] A handshake that went wrong: the server's side closes, the client's tries again.
+void Link::refuse(const Error& error)
+{
+    if (stage_ == Stage::ended || stage_ == Stage::retry) {
+        return;
+    }
+    if (!is_server() && stage_ != Stage::plain_greeting && stage_ != Stage::plain_ready) {
+        retry_later(error.what);
+        return;
+    }
+    end(stage_ == Stage::outer_greeting ? Reason::no_zmtp : reason_of(error), std::string("refused: ") + error.what);
+}
+
+void Link::on_tick(Clock::time_point now)
+{
+    if (stage_ == Stage::open) {
+        beat(outer_, now);
+        if (stage_ == Stage::open) {
+            beat(plain_, now);
+        }
+        return;
+    }
+    if (stage_ == Stage::ended) {
+        return;
+    }
+    if (stage_ == Stage::retry) {
+        if (now >= retry_at_) {
+            connect_outer();
+        }
+        return;
+    }
+    if (now - stage_since_ > handshake_time) {
+        if (!is_server() && plain_greeted_ && outer_.stream.open()) {
+            retry_later("the server did not finish the handshake within 30 s");
+        } else {
+            end(Reason::handshake_time, "no handshake within 30 s");
+        }
+        return;
+    }
+    if (stage_ == Stage::plain_greeting && is_server() && !plain_.stream.open()) {
+        if (const auto opened = open_backend(); !opened) { // its queue was full
+            refuse(opened.error());
+        }
+        wake();
+    }
+}
+
+void Link::write_frame(Stream& stream, std::uint8_t flags, Bytes body)
+{
+    ByteArray<zmtp::frame_head_bytes_max> head;
+    stream.write(Bytes(head).first(zmtp::write_frame_head(head, flags, body.size())));
+    stream.write(body);
+}
+
+// True when it was there whole, and wants the mechanism.
+Result<bool> Link::read_greeting(End& end, zmtp::Mechanism mechanism)
+{
+    if (end.stream.input().size() < zmtp::greeting_bytes) {
+        return false;
+    }
+    ByteArray<zmtp::greeting_bytes> bytes;
+    copy_bytes(bytes, end.stream.input().first(zmtp::greeting_bytes));
+    const auto greeting = TRY(zmtp::read_greeting(bytes));
+    if (greeting.mechanism != mechanism) {
+        switch (mechanism) { // [ZMTP-3]
+        case zmtp::Mechanism::curve: return fail(Kind::forbidden, "the peer does not speak CURVE");
+        case zmtp::Mechanism::plain: return fail(Kind::forbidden, "the peer does not speak PLAIN");
+        case zmtp::Mechanism::null:
+            return fail(Kind::forbidden, "the peer wants security of its own; it must be plain");
+        }
+    }
+    end.stream.consume(zmtp::greeting_bytes);
+    end.minor = greeting.minor;
+    return true;
+}
+
+// A command of the handshake; nothing while it is incomplete.
+Result<std::optional<zmtp::Frame>> Link::next_command(Stream& stream)
+{
+    const auto frame = TRY(zmtp::read_frame(stream.input(), handshake_body_bytes_max));
+    if (frame && (frame->flags & zmtp::frame_command) == 0) {
+        return fail(Kind::malformed, "a message stands where the handshake's command belongs");
+    }
+    return frame;
+}
+
+// [ZMTP-8] Only for ipc: the kernel says who is at the other end.
+Status Link::check_plain_user(End& end)
+{
+    if (route_->config.plain().transport != Endpoint::Transport::ipc) {
+        return {};
+    }
+    const auto uid = end.stream.peer_uid();
+    if (!uid || *uid != route_->config.plain_uid.value_or(::geteuid())) {
+        return fail(Kind::forbidden, "the program on the plain side is another user's than configured");
+    }
+    return {};
+}
+
+// [ZMTP-9] Who the other side is: applications read these as message properties.
+void Link::write_own_properties(Writer& writer) const
+{
+    if (!user_.empty()) {
+        zmtp::write_property(writer, "User-Id", bytes_of(user_));
+    }
+    zmtp::write_property(writer, "X-Caisson-Address", bytes_of(is_server() ? name_ : route_->config.outer().text()));
+    if (peer_key_ == protocol::CurveKey{}) {
+        return;
+    }
+    zmtp::write_property(writer, "X-Caisson-Key", bytes_of(z85_of(peer_key_)));
+    if (!route_->is_gated()) {
+        return;
+    }
+    const auto state = hub_.chamber.peer_state(peer_key_);
+    if (state) {
+        zmtp::write_property(writer, "X-Caisson-Trust", bytes_of(protocol::trust_tier_name(state->tier)));
+        zmtp::write_property(writer, "X-Caisson-Node", bytes_of(hex(state->node.bytes)));
+        if (state->measurement != Digest{}) {
+            zmtp::write_property(writer, "X-Caisson-Measurement", bytes_of(hex(state->measurement)));
+        }
+    }
+}
+
+// READY for the plain side: what the other side says of itself, and what we say of it.
+std::vector<std::uint8_t> Link::ready_for_plain() const
+{
+    std::vector<std::uint8_t> ready(zmtp::ready_name.size() + metadata_.size() + user_.size() +
+                                    (verdict_ ? verdict_->metadata.size() : 0) + own_properties_bytes_max);
+    Writer writer(ready);
+    writer.write_bytes(bytes_of(zmtp::ready_name));
+    zmtp::copy_ends_properties(writer, metadata_);
+    if (verdict_) {
+        zmtp::copy_ends_properties(writer, verdict_->metadata);
+    }
+    write_own_properties(writer);
+    ready.resize(writer.written().size());
+    return ready;
+}
+
+void Link::become_open()
+{
+    stage_ = Stage::open;
+    stage_since_ = outer_.heard = plain_.heard = outer_.pinged = plain_.pinged = Clock::now();
+    auto& metrics = route_->metrics;
+    --metrics.handshaking;
+    ++metrics.open;
+    ++metrics.opened;
+    metadata_ = {};
+    verdict_.reset();
+    backoff_ = {};
+    const bool known = peer_key_ != protocol::CurveKey{};
+    const auto who = known ? z85_of(peer_key_) : (user_.empty() ? "UNPROTECTED" : user_ + ", UNPROTECTED");
+    hub_.log.line(route_->config.name + ": " + name_ + ": open, the " + (is_server() ? "client" : "server") + " is " +
+                      who,
+                  {{"listener", route_->config.name}, {"peer", name_}, {"key", known ? who : ""}, {"reason", "open"}});
+    if (!authenticated_) {
+        authenticated_ = true;
+        hub_.on_authenticated(*this);
+    }
+}
+
+void Link::check_allowed()
+{
+    if (stage_ == Stage::ended) {
+        return;
+    }
+    if (route_->gone) {
+        end(Reason::stopped, "cut off: the listener is gone from the file");
+        return;
+    }
+    const auto own = std::any_of(route_->keys.begin(), route_->keys.end(),
+                                 [this](const RouteKey& key) { return key.loaded.id == own_key_; });
+    if (own_key_ != 0 && !own) {
+        end(Reason::revoked, "cut off: the key it came with is gone from the file");
+    } else if (is_server() && authenticated_ && route_->allowed && !route_->allowed->contains(peer_key_)) {
+        end(Reason::revoked, "cut off: " + z85_of(peer_key_) + " is not in the allow list any more");
+    }
+}
+
+} // namespace caisson::services::gateway

@@ -1,0 +1,389 @@
+// An open link: frames of one side become frames of the other, a batch a turn, encrypted and decrypted straight into
+// what is sent next.
+#include "protocol/curve.hpp"
+#include "services/gateway/link.hpp"
+
+#include <algorithm>
+
+namespace caisson::services::gateway {
+namespace {
+
+namespace curve = protocol::curve;
+namespace zmtp = protocol::zmtp;
+
+constexpr std::size_t message_body_bytes_max = airlock::message_bytes_max + curve::message_overhead_bytes;
+constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
+// [GATE-7] What one link takes of a turn, so that one that floods leaves the others theirs.
+constexpr std::size_t turn_frames_max = 512;
+constexpr std::size_t turn_bytes_max = std::size_t{256} << 10U;
+constexpr std::size_t short_head_bytes = 2;
+constexpr std::size_t short_body_bytes_max = 255;
+constexpr std::uint8_t subscribe_octets[] = {zmtp::subscribe_octet};
+constexpr std::uint8_t cancel_octets[] = {zmtp::cancel_octet};
+constexpr std::size_t said_at_once_max = 4; // who asks faster than we can answer gets no more
+
+std::size_t head_bytes_of(std::size_t body_bytes) noexcept
+{
+    return body_bytes > short_body_bytes_max ? zmtp::frame_head_bytes_max : short_head_bytes;
+}
+
+void write_head(std::uint8_t* at, std::uint8_t flags, std::size_t body_bytes) noexcept
+{
+    ByteArray<zmtp::frame_head_bytes_max> head;
+    const auto size = zmtp::write_frame_head(head, flags, body_bytes);
+    std::memcpy(at, head.data(), size);
+}
+
+// [ZMTP-5] Inside the box COMMAND is 2, on the plain wire 4; MORE is 1 in both.
+std::uint8_t plain_flags(std::uint32_t inner) noexcept
+{
+    return static_cast<std::uint8_t>(((inner & airlock::curve::message_more) != 0 ? zmtp::frame_more : 0U) |
+                                     ((inner & airlock::curve::message_command) != 0 ? zmtp::frame_command : 0U));
+}
+
+std::uint32_t inner_flags(std::uint8_t plain) noexcept
+{
+    return ((plain & zmtp::frame_more) != 0 ? airlock::curve::message_more : 0U) |
+           ((plain & zmtp::frame_command) != 0 ? airlock::curve::message_command : 0U);
+}
+
+bool is_whole_message(std::uint8_t plain) noexcept
+{
+    return (plain & (zmtp::frame_more | zmtp::frame_command)) == 0;
+}
+
+} // namespace
+
+void Link::break_off(const Error& error)
+{
+    const auto reason = error.kind == Kind::exhausted ? Reason::too_large
+                        : error.kind == Kind::expired ? Reason::untrusted
+                                                      : Reason::bad_message;
+    end(reason, std::string("cut off: ") + error.what);
+}
+
+void Link::gather_relay()
+{
+    inward_ = outward_ = {};
+    if (!route_->is_protected()) {
+        auto done = relay_unprotected(outer_, plain_);
+        if (done) {
+            done = relay_unprotected(plain_, outer_);
+        }
+        if (!done) {
+            break_off(done.error());
+        }
+        return;
+    }
+    gather_inward();
+    gather_outward();
+}
+
+// [GATE-8] Whole frames of one side, as many as a turn takes; `take` says what each needs of the other side's room.
+template <typename Take>
+void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take take)
+{
+    auto rest = from.stream.input();
+    std::size_t bytes = 0;
+    const auto frames_max = std::min(turn_frames_max, hub_.crossing.room_for_messages());
+    from.full_frames = false;
+    while (true) {
+        const auto frame = zmtp::read_frame(rest, body_bytes_max);
+        if (!frame) {
+            flow.broken = std::unexpected(frame.error());
+            return;
+        }
+        if (!*frame) {
+            return;
+        }
+        if (flow.count == frames_max || bytes > turn_bytes_max) {
+            from.full_frames = true;
+            return;
+        }
+        const Status taken = take(**frame);
+        if (!taken) {
+            flow.broken = taken;
+            return;
+        }
+        bytes += (*frame)->wire_bytes;
+        flow.wire_bytes += (*frame)->wire_bytes;
+        rest = rest.subspan((*frame)->wire_bytes);
+    }
+}
+
+void Link::gather_inward()
+{
+    if (plain_.stream.output_bytes() >= output_bytes_max) {
+        return;
+    }
+    write_said(plain_);
+    auto& passing = hub_.passing;
+    inward_.first = passing.size();
+    std::size_t total = 0;
+    std::vector<Bytes>& bodies = hub_.bodies;
+    bodies.clear();
+    take_frames(outer_, inward_, std::min<std::size_t>(message_body_bytes_max, route_->config.message_bytes_max),
+                [&](const zmtp::Frame& frame) -> Status {
+                    if (frame.body.size() < curve::message_bytes_min) {
+                        return fail(Kind::malformed, "a MESSAGE is too short");
+                    }
+                    Passing one;
+                    one.text_bytes = frame.body.size() - curve::message_overhead_bytes;
+                    one.head_bytes = head_bytes_of(one.text_bytes);
+                    one.at = total;
+                    total += one.head_bytes + one.text_bytes;
+                    passing.push_back(one);
+                    bodies.push_back(frame.body);
+                    ++inward_.count;
+                    return {};
+                });
+    inward_.room = inward_.count > 0 ? plain_.stream.output().room(total).data() : nullptr;
+    for (std::size_t index = 0; index < inward_.count; ++index) {
+        auto& one = passing[inward_.first + index];
+        one.ticket =
+            hub_.crossing.process(session_, bodies[index], {inward_.room + one.at + one.head_bytes, one.text_bytes});
+    }
+}
+
+void Link::gather_outward()
+{
+    if (outer_.stream.output_bytes() >= output_bytes_max) {
+        return;
+    }
+    auto& passing = hub_.passing;
+    outward_.first = passing.size();
+    std::size_t total = 0;
+    auto& texts = hub_.texts;
+    texts.clear();
+    const auto add = [&](const Passage& passage) {
+        Passing one;
+        one.text_bytes = passage.octet.size() + passage.body.size();
+        const auto body_bytes = one.text_bytes + curve::message_overhead_bytes;
+        one.head_bytes = head_bytes_of(body_bytes);
+        one.at = total;
+        one.counts = is_whole_message(passage.flags);
+        total += one.head_bytes + body_bytes;
+        passing.push_back(one);
+        texts.push_back({session_, inner_flags(passage.flags), passage.octet, passage.body});
+        ++outward_.count;
+    };
+    outer_.said = std::min(outer_.say.size(), hub_.crossing.room_for_messages());
+    for (std::size_t index = 0; index < outer_.said; ++index) {
+        add({true, zmtp::frame_command, {}, outer_.say[index]});
+    }
+    const auto body_bytes_max = std::min<std::size_t>(airlock::message_bytes_max, route_->config.message_bytes_max);
+    take_frames(plain_, outward_, body_bytes_max, [&](const zmtp::Frame& frame) -> Status {
+        Passage passage{true, frame.flags, {}, frame.body};
+        if ((frame.flags & zmtp::frame_command) != 0) {
+            passage = TRY(take_command(plain_, outer_, frame.body));
+            if (!passage.forward) {
+                return {};
+            }
+        }
+        add(passage);
+        return {};
+    });
+    outward_.room = outward_.count > 0 ? outer_.stream.output().room(total).data() : nullptr;
+    for (std::size_t index = 0; index < outward_.count; ++index) {
+        auto& one = passing[outward_.first + index];
+        const auto body_bytes = one.text_bytes + curve::message_overhead_bytes;
+        write_head(outward_.room + one.at, 0, body_bytes); // MESSAGE travels as a message, as libzmq wants it
+        one.ticket = hub_.crossing.produce(texts[index], {outward_.room + one.at + one.head_bytes, body_bytes});
+    }
+}
+
+void Link::absorb_relay()
+{
+    absorb_inward();
+    if (stage_ == Stage::open) {
+        absorb_outward();
+    }
+    const auto goes_on = [](const End& from, const End& to) {
+        return from.full_frames && to.stream.output_bytes() < output_bytes_max;
+    };
+    if (stage_ == Stage::open && (goes_on(outer_, plain_) || goes_on(plain_, outer_))) {
+        wake();
+    }
+}
+
+// Moves one text to where the frames before it end: some of those may have been commands that go no further.
+Status Link::pass_on(const Passing& one, std::size_t& written)
+{
+    const auto size = TRY(hub_.crossing.processed(one.ticket));
+    if (size != one.text_bytes) {
+        return fail(Kind::unavailable, "the chamber's answer is out of bounds");
+    }
+    auto flags = plain_flags(hub_.crossing.flags(one.ticket));
+    auto* const text = inward_.room + one.at + one.head_bytes;
+    Passage passage{true, flags, {}, {text, size}};
+    if ((flags & zmtp::frame_command) != 0) {
+        passage = TRY(take_command(outer_, plain_, passage.body));
+        if (!passage.forward) {
+            return {};
+        }
+    }
+    const auto body_bytes = passage.octet.size() + passage.body.size(); // never more than the command had
+    const auto head_bytes = head_bytes_of(body_bytes);
+    auto* const to = inward_.room + written;
+    if (to + head_bytes + passage.octet.size() != passage.body.data()) {
+        std::memmove(to + head_bytes + passage.octet.size(), passage.body.data(), passage.body.size());
+    }
+    copy_bytes({to + head_bytes, passage.octet.size()}, passage.octet);
+    write_head(to, passage.flags, body_bytes);
+    written += head_bytes + body_bytes;
+    traffic_.messages_in += is_whole_message(passage.flags) ? 1 : 0;
+    traffic_.bytes_in += body_bytes;
+    return {};
+}
+
+void Link::absorb_inward()
+{
+    std::size_t written = 0;
+    Status status = inward_.broken;
+    for (std::size_t index = 0; index < inward_.count; ++index) {
+        if (const auto passed = pass_on(hub_.passing[inward_.first + index], written); !passed) {
+            status = passed;
+            break;
+        }
+    }
+    if (inward_.count > 0) {
+        plain_.stream.output().commit(written);
+        outer_.stream.consume(inward_.wire_bytes);
+    }
+    if (!status) {
+        static_cast<void>(plain_.stream.flush()); // what was good before it
+        break_off(status.error());
+    }
+}
+
+void Link::absorb_outward()
+{
+    std::size_t written = 0;
+    Status status = outward_.broken;
+    for (std::size_t index = 0; index < outward_.count; ++index) {
+        const auto& one = hub_.passing[outward_.first + index];
+        const auto& produced = hub_.crossing.produced(one.ticket);
+        if (!produced || *produced != one.text_bytes + curve::message_overhead_bytes) {
+            status = produced ? fail(Kind::unavailable, "the chamber's answer is out of bounds")
+                              : Status(std::unexpected(produced.error()));
+            break;
+        }
+        written = one.at + one.head_bytes + *produced;
+        traffic_.messages_out += one.counts ? 1 : 0;
+        traffic_.bytes_out += one.text_bytes;
+    }
+    if (outward_.count > 0) {
+        outer_.stream.output().commit(written);
+    }
+    outer_.say.erase(outer_.say.begin(),
+                     outer_.say.begin() + static_cast<std::ptrdiff_t>(std::exchange(outer_.said, 0)));
+    plain_.stream.consume(outward_.wire_bytes);
+    if (!status) {
+        static_cast<void>(outer_.stream.flush());
+        break_off(status.error());
+    }
+}
+
+// [ZMTP-6] PLAIN and NULL: nothing is encrypted, but limits, heartbeats and subscriptions are minded all the same.
+Status Link::relay_unprotected(End& from, End& to)
+{
+    if (to.stream.output_bytes() >= output_bytes_max) {
+        return {};
+    }
+    write_said(to);
+    Flow flow;
+    take_frames(from, flow, std::min<std::uint64_t>(route_->config.message_bytes_max, SIZE_MAX),
+                [&](const zmtp::Frame& frame) -> Status {
+                    Passage passage{true, frame.flags, {}, frame.body};
+                    if ((frame.flags & zmtp::frame_command) != 0) {
+                        passage = TRY(take_command(from, to, frame.body));
+                    }
+                    if (!passage.forward) {
+                        return {};
+                    }
+                    ++flow.count;
+                    const auto body_bytes = passage.octet.size() + passage.body.size();
+                    ByteArray<zmtp::frame_head_bytes_max> head;
+                    to.stream.write(Bytes(head).first(zmtp::write_frame_head(head, passage.flags, body_bytes)));
+                    to.stream.write(passage.octet);
+                    to.stream.write(passage.body);
+                    const bool inward = &from == &outer_;
+                    (inward ? traffic_.messages_in : traffic_.messages_out) += is_whole_message(passage.flags) ? 1 : 0;
+                    (inward ? traffic_.bytes_in : traffic_.bytes_out) += body_bytes;
+                    return {};
+                });
+    from.stream.consume(flow.wire_bytes);
+    return flow.broken;
+}
+
+// [ZMTP-7] Heartbeats end at the gateway; a subscription becomes what the other side's version has for it.
+Result<Link::Passage> Link::take_command(End& from, const End& to, Bytes body)
+{
+    const auto command = TRY(zmtp::read_command(body));
+    Passage passage;
+    passage.body = body;
+    switch (command.kind) {
+    case zmtp::Command::Kind::ping: {
+        from.ttl = std::chrono::milliseconds(100) * command.ttl_deciseconds;
+        ByteArray<zmtp::ping_context_bytes_max + 8> pong;
+        Writer writer(pong);
+        zmtp::write_pong(writer, command.rest);
+        say(from, writer.written());
+        passage.forward = false;
+        break;
+    }
+    case zmtp::Command::Kind::pong: passage.forward = false; break;
+    case zmtp::Command::Kind::subscribe:
+    case zmtp::Command::Kind::cancel:
+        if (to.minor == 0) {
+            passage.flags = 0;
+            passage.octet = command.kind == zmtp::Command::Kind::subscribe ? Bytes(subscribe_octets) : cancel_octets;
+            passage.body = command.rest;
+        }
+        break;
+    case zmtp::Command::Kind::other: break;
+    }
+    return passage;
+}
+
+// A command of our own, to be sent in the link's next turn.
+void Link::say(End& to, Bytes command)
+{
+    if (to.say.size() < said_at_once_max) {
+        to.say.emplace_back(command.begin(), command.end());
+        wake();
+    }
+}
+
+void Link::write_said(End& to)
+{
+    for (const auto& command : to.say) {
+        write_frame(to.stream, zmtp::frame_command, command);
+    }
+    to.say.clear();
+}
+
+// [ZMTP-7] Any octet is a sign of life. A side that is not read from, because the other one is full, is not silent.
+void Link::beat(End& end, Clock::time_point now)
+{
+    const auto& config = route_->config;
+    if (!end.wish.read) {
+        end.heard = now;
+    }
+    const auto patience = config.heartbeat.count() > 0 ? config.heartbeat + config.heartbeat_timeout : end.ttl;
+    const auto shortest = end.ttl.count() > 0 ? std::min(patience, end.ttl) : patience;
+    if (shortest.count() > 0 && now - end.heard > shortest) {
+        this->end(Reason::silent, &end == &outer_ ? "cut off: the peer gives no sign of life"
+                                                  : "cut off: the program on the plain side gives no sign of life");
+        return;
+    }
+    if (config.heartbeat.count() > 0 && end.minor > 0 && now - end.pinged >= config.heartbeat) {
+        end.pinged = now;
+        ByteArray<16> ping;
+        Writer writer(ping);
+        zmtp::write_ping(writer, 0);
+        say(end, writer.written());
+    }
+}
+
+} // namespace caisson::services::gateway

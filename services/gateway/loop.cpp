@@ -1,0 +1,63 @@
+#include "services/gateway/loop.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace caisson::services::gateway {
+namespace {
+
+constexpr std::size_t ready_max = 512; // in one turn; the others are next
+
+} // namespace
+
+host::Outcome<Loop> Loop::open()
+{
+    const int descriptor = ::epoll_create1(EPOLL_CLOEXEC);
+    if (descriptor < 0) {
+        return std::unexpected(host::system_fault("gateway: epoll", errno));
+    }
+    return Loop(descriptor);
+}
+
+Loop::~Loop()
+{
+    if (descriptor_ >= 0) {
+        ::close(descriptor_);
+    }
+}
+
+Loop::Loop(Loop&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1))
+{
+}
+
+void Loop::watch(int descriptor, Watcher& watcher, Wish& known, bool read, bool write) const
+{
+    const Wish wanted{true, read, write};
+    if (wanted == known) {
+        return;
+    }
+    epoll_event event{};
+    event.events = (read ? std::uint32_t{EPOLLIN} : 0U) | (write ? std::uint32_t{EPOLLOUT} : 0U);
+    event.data.ptr = &watcher;
+    if (::epoll_ctl(descriptor_, known.watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, descriptor, &event) == 0) {
+        known = wanted;
+    }
+}
+
+void Loop::wait(std::chrono::milliseconds longest) const
+{
+    std::array<epoll_event, ready_max> events;
+    const int count = ::epoll_wait(descriptor_, events.data(), events.size(), static_cast<int>(longest.count()));
+    for (int index = 0; index < count; ++index) {
+        const auto& event = events[static_cast<std::size_t>(index)];
+        static_cast<Watcher*>(event.data.ptr)
+            ->on_ready((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0, (event.events & EPOLLOUT) != 0);
+    }
+}
+
+} // namespace caisson::services::gateway

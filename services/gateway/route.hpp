@@ -1,0 +1,85 @@
+// A listener or connector at work: its configuration, keys, lists and socket, shared by its links.
+#pragma once
+
+#include "host/enclave/curve_chamber.hpp"
+#include "host/net/trust_feeder.hpp"
+#include "services/gateway/config.hpp"
+#include "services/gateway/crossing.hpp"
+#include "services/gateway/log.hpp"
+#include "services/gateway/loop.hpp"
+#include "services/gateway/metrics.hpp"
+#include "services/gateway/stream.hpp"
+#include "services/gateway/zap_client.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+namespace caisson::services::gateway {
+
+struct RouteKey {
+    std::string name; // of `caisson key`
+    host::enclave::LoadedCurveKey loaded;
+};
+
+struct Route {
+    RouteConfig config;
+    std::vector<RouteKey> keys;
+    std::optional<KeySet> allowed; // what `allow` and `allow_file` say together; nothing: all that the chamber admits
+    std::string list_mark;         // of allow_file, as it was read
+    std::string password;          // PLAIN, client
+    std::unique_ptr<ZapClient> zap;
+    std::optional<ListeningSocket> socket;
+    RouteMetrics metrics;
+    bool gone = false; // the file names it no more: its links end
+
+    [[nodiscard]] bool is_protected() const noexcept { return config.is_protected(); }
+    [[nodiscard]] bool is_gated() const
+    {
+        return std::any_of(keys.begin(), keys.end(), [](const RouteKey& key) { return key.loaded.gated; });
+    }
+};
+
+class Link;
+
+// One frame on its way through the chamber.
+struct Passing {
+    Crossing::Ticket ticket = 0;
+    std::size_t at = 0; // of its frame, in the room
+    std::size_t head_bytes = 0;
+    std::size_t text_bytes = 0;
+    bool counts = false; // the last part of a message, not a command
+};
+
+// What the gateway lends its links.
+struct Hub {
+    Loop& loop;
+    Crossing& crossing;
+    host::enclave::CurveChamber& chamber;
+    Log& log;
+    // Asked to keep the results of live clients fresh, and once for those who are not admitted, so that their next try
+    // may succeed. Null while no key is gated.
+    host::net::TrustFeeder* feeder = nullptr;
+    std::vector<Link*> awake;     // have something to do in this turn
+    std::vector<Passing> passing; // of this turn, of all links
+    std::vector<Bytes> bodies;    // of one link, while it gathers
+    std::vector<Crossing::Text> texts;
+    // Sources in their handshake and over it.
+    virtual void on_authenticated(Link& link) = 0;
+    virtual void on_ended(Link& link) = 0;
+
+    Hub(Loop& a_loop, Crossing& a_crossing, host::enclave::CurveChamber& a_chamber, Log& a_log)
+        : loop(a_loop)
+        , crossing(a_crossing)
+        , chamber(a_chamber)
+        , log(a_log)
+    {
+    }
+    Hub(const Hub&) = delete;
+    Hub& operator=(const Hub&) = delete;
+
+  protected:
+    ~Hub() = default;
+};
+
+} // namespace caisson::services::gateway
