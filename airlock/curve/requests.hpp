@@ -50,6 +50,28 @@ enum class Request : std::uint32_t {
     beforenm = 44,         // handle[32], public_key[32] -> handle[32]
     box_afternm = 45,      // handle[32], nonce[24], text -> box
     box_open_afternm = 46, // handle[32], nonce[24], box -> text
+
+    // End to end (docs/spec/e2e.md). "packet" is a whole part of the carrier's message.
+    e2e_open_client = 80,      // key u32, order u32 (protocol::e2e::Order), server_public_key[32] -> session u32
+    e2e_produce_hello = 81,    // session u32 -> packet
+    e2e_process_hello = 82,    // key u32, packet -> packet (WELCOME)
+    e2e_process_welcome = 83,  // session u32, packet ->
+    e2e_produce_initiate = 84, // session u32, metadata (our property first) -> packet
+    e2e_process_initiate = 85, // key u32, packet -> session u32, client_public_key[32], admitted u32, order u32,
+                               // session_id[16], metadata
+    e2e_produce_ready = 86,    // session u32, metadata -> packet
+    e2e_process_ready = 87,    // session u32, packet -> session_id[16], metadata
+    e2e_produce_message = 88,  // session u32, flags u32, text -> packet
+    e2e_process_message = 89,  // session u32, packet (data or fan-out) -> flags u32, counter u64, text
+    e2e_rekey = 90,            // session u32 ->
+    e2e_close_session = 91,    // session u32 ->          forgets it; the peer hears of flag_close alone
+    e2e_produce_fanout = 92,   // flags u32, count u32, session u32[count], text -> packet
+    e2e_allow_sender = 93,     // key u32, sender_public_key[32] ->
+    e2e_refuse_sender = 94,    // key u32, sender_public_key[32] ->
+    e2e_produce_letter = 95,   // key u32, clock_hint u64, flags u32, count u32, public_key[32][count], text -> packet
+    e2e_process_letter = 96,   // key u32, packet -> sender_public_key[32], number u64, flags u32, text
+    e2e_seal_sender = 97,      // key u32, sender_public_key[32] -> sealed
+    e2e_unseal_sender = 98,    // key u32, sender_public_key[32], sealed ->
 };
 
 inline constexpr std::uint32_t key_gated = 1; // only peers the attestation server trusts now
@@ -77,6 +99,9 @@ inline constexpr std::size_t metadata_bytes_max = std::size_t{16} << 10U;
 inline constexpr std::size_t keys_max = 64;
 inline constexpr std::size_t sessions_max = 1024;
 inline constexpr std::size_t sweep_places_max = 4096;
+inline constexpr std::size_t e2e_sessions_max = 256;
+inline constexpr std::size_t e2e_correspondents_max = 128; // senders of letters, of all keys together
+inline constexpr std::size_t e2e_sealed_sender_bytes_max = 1024;
 
 // What a report of a key says: SHA-256 of this text and the public key, then zeros.
 inline constexpr std::string_view report_domain = "caisson curve key v1";

@@ -8,6 +8,7 @@ namespace {
 using airlock::in_states;
 using airlock::curve::Request;
 namespace requests = airlock::curve;
+namespace e2e = protocol::e2e;
 
 template <auto Handler>
 Result<std::size_t> handle(Chamber& chamber, Bytes input, MutableBytes output) noexcept
@@ -86,6 +87,45 @@ const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::box), "Box", 2 * key + nonce, payload, any, nullptr, handle<&Chamber::box>},
     {number(Request::box_open), "BoxOpen", 2 * key + nonce + tag, payload, any, nullptr, handle<&Chamber::box_open>},
     {number(Request::beforenm), "Beforenm", 2 * key, 2 * key, any, nullptr, handle<&Chamber::beforenm>},
+
+    {number(Request::e2e_produce_message), "E2eProduceMessage", 2 * id, 2 * id + e2e::text_bytes_max,
+     in_states(SessionState::open), state_of_e2e_session, handle<&Chamber::e2e_produce_message>},
+    {number(Request::e2e_process_message), "E2eProcessMessage", id + e2e::head_bytes, payload,
+     in_states(SessionState::open), state_of_e2e_session, handle<&Chamber::e2e_process_message>},
+    {number(Request::e2e_open_client), "E2eOpenClient", 2 * id + key, 2 * id + key, any, nullptr,
+     handle<&Chamber::e2e_open_client>},
+    {number(Request::e2e_produce_hello), "E2eProduceHello", id, id,
+     in_states(SessionState::hello_due), state_of_e2e_session, handle<&Chamber::e2e_produce_hello>},
+    {number(Request::e2e_process_hello), "E2eProcessHello", id + e2e::head_bytes + 200, id + e2e::head_bytes + 200, any, nullptr,
+     handle<&Chamber::e2e_process_hello>},
+    {number(Request::e2e_process_welcome), "E2eProcessWelcome", id + e2e::head_bytes + 168, id + e2e::head_bytes + 168,
+     in_states(SessionState::welcome_awaited), state_of_e2e_session, handle<&Chamber::e2e_process_welcome>},
+    {number(Request::e2e_produce_initiate), "E2eProduceInitiate", id, id + metadata,
+     in_states(SessionState::initiate_due), state_of_e2e_session, handle<&Chamber::e2e_produce_initiate>},
+    {number(Request::e2e_process_initiate), "E2eProcessInitiate", id + e2e::head_bytes + 257, id + e2e::head_bytes + 257 + metadata, any, nullptr,
+     handle<&Chamber::e2e_process_initiate>},
+    {number(Request::e2e_produce_ready), "E2eProduceReady", id, id + metadata,
+     in_states(SessionState::ready_due), state_of_e2e_session, handle<&Chamber::e2e_produce_ready>},
+    {number(Request::e2e_process_ready), "E2eProcessReady", id + e2e::data_overhead_bytes, id + e2e::data_overhead_bytes + metadata,
+     in_states(SessionState::ready_awaited), state_of_e2e_session, handle<&Chamber::e2e_process_ready>},
+    {number(Request::e2e_rekey), "E2eRekey", id, id,
+     in_states(SessionState::open), state_of_e2e_session, handle<&Chamber::e2e_rekey>},
+    {number(Request::e2e_close_session), "E2eCloseSession", id, id, any, state_of_e2e_session,
+     handle<&Chamber::e2e_close_session>},
+    {number(Request::e2e_produce_fanout), "E2eProduceFanout", 3 * id, 2 * id + e2e::recipients_max * id + e2e::text_bytes_max, any, nullptr,
+     handle<&Chamber::e2e_produce_fanout>},
+    {number(Request::e2e_allow_sender), "E2eAllowSender", id + key, id + key, any, nullptr,
+     handle<&Chamber::e2e_allow_sender>},
+    {number(Request::e2e_refuse_sender), "E2eRefuseSender", id + key, id + key, any, nullptr,
+     handle<&Chamber::e2e_refuse_sender>},
+    {number(Request::e2e_produce_letter), "E2eProduceLetter", id + 8 + 2 * id + key, id + 8 + 2 * id + e2e::recipients_max * key + e2e::text_bytes_max, any, nullptr,
+     handle<&Chamber::e2e_produce_letter>},
+    {number(Request::e2e_process_letter), "E2eProcessLetter", id + e2e::head_bytes, payload, any, nullptr,
+     handle<&Chamber::e2e_process_letter>},
+    {number(Request::e2e_seal_sender), "E2eSealSender", id + key, id + key, any, nullptr,
+     handle<&Chamber::e2e_seal_sender>},
+    {number(Request::e2e_unseal_sender), "E2eUnsealSender", id + key + 1, id + key + requests::e2e_sealed_sender_bytes_max, any, nullptr,
+     handle<&Chamber::e2e_unseal_sender>},
 };
 // clang-format on
 

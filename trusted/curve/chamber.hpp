@@ -5,6 +5,8 @@
 #include "airlock/curve/requests.hpp"
 #include "airlock/table.hpp"
 #include "trusted/curve/cookies.hpp"
+#include "trusted/curve/e2e_letter.hpp"
+#include "trusted/curve/e2e_session.hpp"
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
 #include "trusted/curve/session.hpp"
@@ -64,6 +66,29 @@ class Chamber {
     Result<std::size_t> box_afternm(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> box_open_afternm(Bytes input, MutableBytes output) noexcept;
 
+    // chamber_e2e.cpp
+    static Result<std::uint32_t> state_of_e2e_session(const Chamber& chamber, Bytes input) noexcept;
+    [[nodiscard]] Status check_e2e_gate(E2eSession& session) noexcept;
+    Result<std::size_t> e2e_open_client(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_produce_hello(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_process_hello(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_process_welcome(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_produce_initiate(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_process_initiate(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_produce_ready(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_process_ready(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_produce_message(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_process_message(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_rekey(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_close_session(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_produce_fanout(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_allow_sender(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_refuse_sender(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_produce_letter(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_process_letter(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_seal_sender(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> e2e_unseal_sender(Bytes input, MutableBytes output) noexcept;
+
     // The gate of the key's attestation server; null when the key is not gated. Fails: exhausted.
     [[nodiscard]] Result<Gate*> gate_for(const LongTermKey& key) noexcept;
     [[nodiscard]] Gate* known_gate(const LongTermKey& key) noexcept;
@@ -77,6 +102,8 @@ class Chamber {
     Cookies cookies_;
     Sessions sessions_;
     ShimKeys shim_keys_;
+    E2eSessions e2e_sessions_;
+    Letters letters_;
     std::array<Gate, gates_max> gates_;
     std::size_t gate_count_ = 0;
 };

@@ -84,6 +84,8 @@ Result<std::size_t> Chamber::forget_key(Bytes input, MutableBytes /*output*/) no
     const auto id = TRY(reader.read_le<std::uint32_t>());
     auto* key = TRY(keys_.find(id));
     sessions_.close_all_of(id);
+    e2e_sessions_.close_all_of(id);
+    letters_.forget_all_of(id);
     shim_keys_.forget(*key);
     keys_.remove(*key);
     return std::size_t{0};

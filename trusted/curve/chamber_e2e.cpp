@@ -1,0 +1,373 @@
+// The chamber's requests about end-to-end sessions and letters. Spec: docs/spec/e2e.md.
+#include "core/wire.hpp"
+#include "trusted/curve/chamber.hpp"
+
+namespace caisson::trusted::curve {
+namespace {
+
+namespace e2e = protocol::e2e;
+
+constexpr std::size_t id_bytes = sizeof(std::uint32_t);
+
+struct Subject {
+    std::uint32_t id = 0;
+    Bytes rest;
+};
+
+Result<Subject> read_subject(Bytes input) noexcept
+{
+    Reader reader(input);
+    Subject subject;
+    subject.id = TRY(reader.read_le<std::uint32_t>());
+    subject.rest = reader.rest();
+    return subject;
+}
+
+// [E2E-13]
+Result<std::uint8_t> read_flags(Reader& reader) noexcept
+{
+    const auto flags = TRY(reader.read_le<std::uint32_t>());
+    if ((flags & ~std::uint32_t{e2e::flags_known}) != 0) {
+        return fail(Kind::malformed, "a message has unknown flags");
+    }
+    return static_cast<std::uint8_t>(flags);
+}
+
+Status check_text(Bytes text) noexcept
+{
+    if (text.size() > e2e::text_bytes_max) {
+        return fail(Kind::malformed, "a text is above the limit of one packet");
+    }
+    return {};
+}
+
+} // namespace
+
+Result<std::uint32_t> Chamber::state_of_e2e_session(const Chamber& chamber, Bytes input) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* found = TRY(chamber.e2e_sessions_.find(subject.id));
+    return static_cast<std::uint32_t>(found->curve.state);
+}
+
+// [E2E-15]
+Status Chamber::check_e2e_gate(E2eSession& session) noexcept
+{
+    if (session.curve.gate != nullptr && !session.curve.gate->permits_message(session.curve.peer, runtime_.ticks())) {
+        E2eSessions::close(session);
+        return fail(Kind::unacceptable, "the peer's node is not trusted now");
+    }
+    return {};
+}
+
+Result<std::size_t> Chamber::e2e_open_client(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    Reader reader(subject.rest);
+    const auto order = TRY(reader.read_le<std::uint32_t>());
+    if (order > static_cast<std::uint32_t>(Order::window)) {
+        return fail(Kind::malformed, "there is no such order");
+    }
+    const auto* own = TRY(keys_.find(subject.id));
+    auto* gate = TRY(gate_for(*own));
+    auto* session = TRY(e2e_sessions_.open());
+    session->curve.own_key = own->id;
+    session->curve.gate = gate;
+    session->order = static_cast<Order>(order);
+    copy_bytes(session->curve.peer.bytes, reader.rest());
+    Writer writer(output);
+    writer.write_le(session->curve.id);
+    return writer.finish();
+}
+
+Result<std::size_t> Chamber::e2e_produce_hello(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    const auto size = curve::e2e_produce_hello(runtime_, *session, output);
+    if (!size) {
+        E2eSessions::close(*session);
+        return size;
+    }
+    session->curve.state = SessionState::welcome_awaited;
+    return size;
+}
+
+Result<std::size_t> Chamber::e2e_process_hello(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    return curve::e2e_process_hello(runtime_, cookies_, *own, subject.rest, output);
+}
+
+// [E2E-8] Whoever carries a handshake can add to it: what does not fit is refused, and the handshake goes on.
+Result<std::size_t> Chamber::e2e_process_welcome(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    TRY(curve::e2e_process_welcome(*session, subject.rest));
+    session->curve.state = SessionState::initiate_due;
+    return std::size_t{0};
+}
+
+Result<std::size_t> Chamber::e2e_produce_initiate(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    const auto* own = TRY(keys_.find(session->curve.own_key));
+    const auto size = curve::e2e_produce_initiate(runtime_, *session, *own, subject.rest, output);
+    if (!size) {
+        E2eSessions::close(*session);
+        return size;
+    }
+    session->curve.state = SessionState::ready_awaited;
+    return size;
+}
+
+Result<std::size_t> Chamber::e2e_process_initiate(Bytes input, MutableBytes output) noexcept
+{
+    constexpr std::size_t head_bytes = id_bytes + CurveKey::size + id_bytes + id_bytes + E2eId::size;
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    auto* gate = TRY(gate_for(*own));
+    if (output.size() < head_bytes) {
+        return fail(Kind::exhausted, "the buffer for the answer is too small");
+    }
+    const auto metadata = output.subspan(head_bytes);
+    auto initiated = TRY(curve::e2e_process_initiate(runtime_, cookies_, *own, subject.rest, metadata));
+    const auto client = initiated.curve.client;
+    const auto order = initiated.order;
+    const auto session_id = initiated.session_id;
+    const auto metadata_at = initiated.metadata_at;
+    const auto metadata_bytes = initiated.curve.metadata_bytes - metadata_at;
+    const bool admitted = gate == nullptr || gate->admits(client, runtime_.ticks());
+    std::uint32_t id = 0;
+    if (admitted) {
+        auto* session = TRY(e2e_sessions_.open());
+        session->curve.gate = gate;
+        e2e_begin(*session, *own, std::move(initiated));
+        id = session->curve.id;
+    }
+    copy_bytes(metadata, metadata.subspan(metadata_at, metadata_bytes));
+    Writer writer(output);
+    writer.write_le(id);
+    writer.write_bytes(client.bytes);
+    writer.write_le(admitted ? std::uint32_t{1} : std::uint32_t{0});
+    writer.write_le(static_cast<std::uint32_t>(order));
+    writer.write_bytes(session_id.bytes);
+    return head_bytes + metadata_bytes;
+}
+
+Result<std::size_t> Chamber::e2e_produce_ready(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    TRY(check_metadata(subject.rest));
+    const auto size = TRY(e2e_seal(*session, PacketType::ready, 0, subject.rest, output));
+    session->curve.state = SessionState::open;
+    return size;
+}
+
+Result<std::size_t> Chamber::e2e_process_ready(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    const auto packet = TRY(e2e::read_packet(subject.rest));
+    if (packet.type != PacketType::ready || output.size() < E2eId::size) {
+        return fail(Kind::malformed, "READY was expected");
+    }
+    const auto metadata = output.subspan(E2eId::size);
+    const auto opened = e2e_open(*session, packet, metadata);
+    if (!opened || !check_metadata(metadata.first(opened->text_bytes))) {
+        if (opened || opened.error().kind == Kind::conflict) {
+            E2eSessions::close(*session);
+        }
+        return opened ? fail(Kind::malformed, "READY's metadata are none") : std::unexpected(opened.error());
+    }
+    TRY(check_e2e_gate(*session));
+    session->curve.state = SessionState::open;
+    copy_bytes(output, session->session_id.bytes);
+    return E2eId::size + opened->text_bytes;
+}
+
+Result<std::size_t> Chamber::e2e_produce_message(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    Reader reader(subject.rest);
+    const auto flags = TRY(read_flags(reader));
+    TRY(check_text(reader.rest()));
+    TRY(check_e2e_gate(*session));
+    const auto size = e2e_seal(*session, PacketType::data, flags, reader.rest(), output);
+    if ((flags & e2e::flag_close) != 0 && size) { // [E2E-12]
+        E2eSessions::close(*session);
+    }
+    return size;
+}
+
+Result<std::size_t> Chamber::e2e_process_message(Bytes input, MutableBytes output) noexcept
+{
+    constexpr std::size_t head_bytes = id_bytes + sizeof(std::uint64_t);
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    const auto packet = TRY(e2e::read_packet(subject.rest));
+    if ((packet.type != PacketType::data && packet.type != PacketType::fanout) || output.size() < head_bytes) {
+        return fail(Kind::malformed, "a packet of data was expected");
+    }
+    TRY(check_e2e_gate(*session));
+    const auto opened = e2e_open(*session, packet, output.subspan(head_bytes));
+    if (!opened) {
+        if (opened.error().kind == Kind::conflict) { // [E2E-9] what is lost does not come back
+            E2eSessions::close(*session);
+        }
+        return std::unexpected(opened.error());
+    }
+    if ((opened->flags & e2e::flag_close) != 0) {
+        E2eSessions::close(*session);
+    }
+    Writer writer(output);
+    writer.write_le(std::uint32_t{opened->flags});
+    writer.write_le(opened->counter);
+    return head_bytes + opened->text_bytes;
+}
+
+Result<std::size_t> Chamber::e2e_rekey(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    TRY(curve::e2e_rekey(*session));
+    return std::size_t{0};
+}
+
+Result<std::size_t> Chamber::e2e_close_session(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    auto* session = TRY(e2e_sessions_.find(subject.id));
+    E2eSessions::close(*session);
+    return std::size_t{0};
+}
+
+// Before any counter moves, all of them are looked at.
+Result<std::size_t> Chamber::e2e_produce_fanout(Bytes input, MutableBytes output) noexcept
+{
+    Reader reader(input);
+    const auto flags = TRY(read_flags(reader));
+    const auto count = TRY(reader.read_le<std::uint32_t>());
+    if (count == 0 || count > e2e::recipients_max || (flags & e2e::flag_close) != 0) {
+        return fail(Kind::malformed, "a fan-out is for 1 to 256 sessions and closes none");
+    }
+    std::array<E2eSession*, e2e::recipients_max> sessions{};
+    for (std::size_t index = 0; index < count; ++index) {
+        const auto id = TRY(reader.read_le<std::uint32_t>());
+        auto* session = TRY(e2e_sessions_.find(id));
+        if (session->curve.state != SessionState::open) {
+            return fail(Kind::forbidden, "a session of the fan-out is not open");
+        }
+        sessions[index] = session;
+    }
+    TRY(check_text(reader.rest()));
+    for (std::size_t index = 0; index < count; ++index) {
+        TRY(check_e2e_gate(*sessions[index]));
+    }
+    return e2e_seal_fanout(runtime_, std::span(sessions).first(count), flags, reader.rest(), output);
+}
+
+Result<std::size_t> Chamber::e2e_allow_sender(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    CurveKey sender;
+    copy_bytes(sender.bytes, subject.rest);
+    TRY(letters_.allow(own->id, sender));
+    return std::size_t{0};
+}
+
+Result<std::size_t> Chamber::e2e_refuse_sender(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    CurveKey sender;
+    copy_bytes(sender.bytes, subject.rest);
+    auto* known = TRY(letters_.find(subject.id, sender));
+    *known = Correspondent{};
+    return std::size_t{0};
+}
+
+Result<std::size_t> Chamber::e2e_produce_letter(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    Reader reader(subject.rest);
+    const auto clock_hint = TRY(reader.read_le<std::uint64_t>());
+    LetterHead head;
+    head.flags = TRY(read_flags(reader));
+    const auto count = TRY(reader.read_le<std::uint32_t>());
+    if (count == 0 || count > e2e::recipients_max) {
+        return fail(Kind::malformed, "a letter is for 1 to 256 recipients");
+    }
+    const auto recipients = TRY(reader.read_bytes(count * CurveKey::size));
+    TRY(check_text(reader.rest()));
+    auto* gate = TRY(gate_for(*own));
+    for (std::size_t index = 0; gate != nullptr && index < count; ++index) {
+        CurveKey recipient;
+        copy_bytes(recipient.bytes, recipients.subspan(index * CurveKey::size, CurveKey::size));
+        if (!gate->permits_message(recipient, runtime_.ticks())) {
+            return fail(Kind::unacceptable, "a recipient's node is not trusted now");
+        }
+    }
+    head.number = TRY(letters_.next_number(*own, clock_hint));
+    return write_letter(runtime_, *own, head, recipients, reader.rest(), output);
+}
+
+Result<std::size_t> Chamber::e2e_process_letter(Bytes input, MutableBytes output) noexcept
+{
+    constexpr std::size_t head_bytes = CurveKey::size + sizeof(std::uint64_t) + id_bytes;
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    const auto packet = TRY(e2e::read_packet(subject.rest));
+    const auto letter = TRY(open_letter(*own, packet));
+    auto* from = TRY(letters_.find(own->id, letter.sender));
+    if (!from->is_new(letter.head.number)) {
+        return fail(Kind::expired, "a letter was there before, or is too old to tell");
+    }
+    if ((letter.head.flags & ~e2e::flags_known) != 0) {
+        return fail(Kind::malformed, "a letter has reserved flags");
+    }
+    auto* gate = TRY(gate_for(*own));
+    if (gate != nullptr && !gate->permits_message(letter.sender, runtime_.ticks())) {
+        return fail(Kind::unacceptable, "the sender's node is not trusted now");
+    }
+    const auto content = e2e::content_of(packet);
+    if (output.size() < head_bytes + content.size()) {
+        return fail(Kind::exhausted, "the buffer for a letter is too small");
+    }
+    TRY(open_content(letter.content, packet.id, content, output.subspan(head_bytes)));
+    from->take(letter.head.number);
+    Writer writer(output);
+    writer.write_bytes(letter.sender.bytes);
+    writer.write_le(letter.head.number);
+    writer.write_le(std::uint32_t{letter.head.flags});
+    return head_bytes + content.size() - e2e::tag_bytes;
+}
+
+Result<std::size_t> Chamber::e2e_seal_sender(Bytes input, MutableBytes output) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    CurveKey sender;
+    copy_bytes(sender.bytes, subject.rest);
+    const auto* from = TRY(letters_.find(own->id, sender));
+    return seal_correspondent(runtime_, *own, *from, output);
+}
+
+Result<std::size_t> Chamber::e2e_unseal_sender(Bytes input, MutableBytes /*output*/) noexcept
+{
+    const auto subject = TRY(read_subject(input));
+    const auto* own = TRY(keys_.find(subject.id));
+    CurveKey sender;
+    copy_bytes(sender.bytes, subject.rest.first(CurveKey::size));
+    auto* into = TRY(letters_.find(own->id, sender));
+    TRY(unseal_correspondent(runtime_, *own, subject.rest.subspan(CurveKey::size), *into));
+    return std::size_t{0};
+}
+
+} // namespace caisson::trusted::curve
