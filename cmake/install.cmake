@@ -10,3 +10,5 @@ install(FILES
     DESTINATION ${caisson_libdir})
 file(GLOB caisson_pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.1)
 install(FILES ${caisson_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+file(GLOB caisson_library_pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.3)
+install(FILES ${caisson_library_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)

@@ -19,6 +19,7 @@ ARROWS = {
     "host": {"core", "protocol", "airlock"},
     "services": {"core", "protocol", "airlock", "host"},
     "shim": {"core", "protocol", "airlock", "host"},
+    "library": {"core", "protocol", "airlock", "host"},
     "cli": {"core", "protocol", "airlock", "host", "services"},
     "tests": None,
     "fuzz": None,
@@ -27,7 +28,7 @@ ARROWS = {
 
 # Of the airlock these see only what can be asked. The shim is itself a caller of the ring, and `caisson run` tells it
 # where the ring is.
-REQUESTS_ONLY = {"services", "shim", "cli"}
+REQUESTS_ONLY = {"services", "shim", "library", "cli"}
 REQUESTS = re.compile(r"^airlock/\w+/requests\.hpp$")
 AIRLOCK_EXCEPTIONS = {"shim/": {"airlock/ring.hpp", "airlock/ring_place.hpp"},
                       "services/run/": {"airlock/ring_place.hpp"}}

@@ -12,7 +12,7 @@ import tree
 CLAUSE = re.compile(r"\[([A-Z]+-[0-9]+)\]")
 WRITTEN = re.compile(r"^\s*(?:[-*]\s+)?\[([A-Z]+-[0-9]+)\]")
 TESTS = ("tests/", "fuzz/")
-CODE = ("core/", "protocol/", "airlock/", "trusted/", "host/", "services/", "shim/", "cli/", "cmake/")
+CODE = ("core/", "protocol/", "airlock/", "trusted/", "host/", "services/", "shim/", "library/", "cli/", "cmake/")
 
 
 def clauses(top):

@@ -19,7 +19,7 @@ from pathlib import Path
 import tree
 
 TIDY = "clang-tidy-19"
-PRODUCT = ("core/", "protocol/", "airlock/", "trusted/", "host/", "services/", "shim/", "cli/")
+PRODUCT = ("core/", "protocol/", "airlock/", "trusted/", "host/", "services/", "shim/", "library/", "cli/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # TRY is a GNU statement expression; gcc's own warning names mean nothing to clang.
 EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-macro-expansion",
