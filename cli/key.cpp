@@ -67,6 +67,16 @@ int print_facts(const KeyRecord& record, const Globals& globals)
     return print_text(text + "\n");
 }
 
+// The lines that libzmq's tool curve_keygen prints, for scripts that read them.
+int print_as_curve_keygen(const KeyRecord& record)
+{
+    return print_text("A key pair for CurveZMQ, in Z85. Where the secret key stands is a handle: it works under\n"
+                      "\"caisson run\" on this machine, and opens nothing elsewhere.\n\n"
+                      "== CURVE PUBLIC KEY ==\n" +
+                      z85(record.public_key.bytes) + "\n\n== CURVE SECRET KEY ==\n" + z85(record.handle.bytes) +
+                      "\n");
+}
+
 // What decides about the gate of a new key.
 struct GateChoice {
     bool ungated = false;
@@ -112,8 +122,17 @@ void warn_if_ungated(const KeyRecord& record, const GateChoice& choice)
     }
 }
 
-int new_key(const std::string& name, const GateChoice& choice, const Globals& globals)
+constexpr const char* curve_keygen_format = "curve_keygen";
+
+struct NewWish {
+    std::string name;
+    GateChoice gate;
+    std::string format; // empty: our own
+};
+
+int new_key(const NewWish& wish, const Globals& globals)
 {
+    const auto& [name, choice, format] = wish;
     const auto made = [&]() -> Outcome<KeyRecord> {
         TRY(host::store::check_key_name(name));
         const KeyStore store(globals.home);
@@ -128,7 +147,7 @@ int new_key(const std::string& name, const GateChoice& choice, const Globals& gl
         return report(made.error());
     }
     warn_if_ungated(*made, choice);
-    return print_facts(*made, globals);
+    return format == curve_keygen_format ? print_as_curve_keygen(*made) : print_facts(*made, globals);
 }
 
 // Of a broken key file the others are still listed.
@@ -301,24 +320,26 @@ void add_gate_options(Command& command, GateChoice& choice)
 
 void add_new(Command& key, const Globals& globals)
 {
-    struct Wish {
-        std::string name;
-        GateChoice gate;
-    };
-    const auto wish = std::make_shared<Wish>();
+    const auto wish = std::make_shared<NewWish>();
     auto& command = key.command("new", "makes a key");
     command.describe("The secret is made inside the chamber and leaves it only sealed, for the same chamber on this "
                      "machine. Give the public key to your peers, and the handle to your program where it expects the "
                      "secret key.");
     command.argument("NAME", wish->name, "a-z, 0-9, '.', '_', '-'; at most 64");
     add_gate_options(command, wish->gate);
+    command.option("--format", "curve_keygen", wish->format,
+                   "print the lines of libzmq's curve_keygen; where it has the secret key stands the handle");
     command.example("caisson key new alice", "makes the key alice and prints its public key and handle");
     command.action([wish, &globals] {
         if (wish->gate.ungated && !wish->gate.verifier.empty()) {
             report({Kind::malformed, "usage: --ungated and --verifier exclude each other"});
             return int{exit_usage};
         }
-        return new_key(wish->name, wish->gate, globals);
+        if (!wish->format.empty() && (wish->format != curve_keygen_format || globals.json)) {
+            report({Kind::malformed, "usage: --format: \"curve_keygen\" is the one there is, and excludes --json"});
+            return int{exit_usage};
+        }
+        return new_key(*wish, globals);
     });
 }
 

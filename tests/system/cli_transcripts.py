@@ -46,6 +46,18 @@ def a_key_is_made_shown_listed_and_removed(home):
     expect_error(home, 66, ["key", "remove", "alice"], "no such key")
 
 
+def a_new_key_is_printed_as_curve_keygen_does(home):
+    out = home.verb("key", "new", "alice", "--ungated", "--format", "curve_keygen")
+    lines = out.split("\n")
+    public = lines[lines.index("== CURVE PUBLIC KEY ==") + 1]
+    secret = lines[lines.index("== CURVE SECRET KEY ==") + 1]
+    shown = home.facts("key", "show", "alice")
+    expect((public, secret) == (shown["public_key"], shown["handle"]), f"printed {out!r}, is {shown}")
+    for words in (["--format", "pem"], ["--format", "curve_keygen", "--json"]):
+        expect_error(home, 64, ["key", "new", "bob", "--ungated", *words], "--format")
+    expect(keys_in(home) == ["alice.json"], f"something was written: {keys_in(home)}")
+
+
 def a_name_is_given_once_and_must_be_a_name(home):
     home.verb("key", "new", "alice", "--ungated")
     expect_error(home, 73, ["key", "new", "alice", "--ungated"], "there is a key of that name")
@@ -165,6 +177,7 @@ def a_home_that_cannot_be_made_is_said(home):
 if __name__ == "__main__":
     sys.exit(run_tests(sys.argv[1], [
         a_key_is_made_shown_listed_and_removed,
+        a_new_key_is_printed_as_curve_keygen_does,
         a_name_is_given_once_and_must_be_a_name,
         the_gate_is_chosen_or_said_to_be_missing,
         a_sealed_key_moves_between_names_and_homes_of_one_root_only,
