@@ -1,0 +1,241 @@
+#!/usr/bin/python3
+"""End to end over real carriers, through a broker that drops, repeats, reorders, replays, truncates, changes, swaps
+identities and mixes sessions: `hostile_broker.py CAISSON E2E-PEER [SEED]`. On every pattern: no plaintext passes it,
+nothing is forged, nothing is taken twice; and an honest broker gets everything through."""
+import os
+import random
+import sys
+import threading
+import time
+
+import zmq
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from home import expect, run_tests  # noqa: E402
+
+PEER = os.path.abspath(sys.argv[2])
+SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+COUNT = 40
+TEXT = b"plain text"
+
+
+class Broker:
+    """Carries what comes on one socket to another, by `ways`: {socket: function(packets, what came)}."""
+
+    def __init__(self, hostile, seed=SEED):
+        self.context = zmq.Context()
+        self.random = random.Random(seed)
+        self.hostile = hostile
+        self.ways = {}
+        self.kept, self.held = [], []
+        self.carried = bytearray()
+        self.going = True
+        self.lockstep = False  # REQ and REP: each message goes on, but changed
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def bind(self, kind):
+        socket = self.context.socket(kind)
+        socket.linger = 0
+        port = socket.bind_to_random_port("tcp://127.0.0.1")
+        return socket, f"tcp://127.0.0.1:{port}"
+
+    def run(self):
+        poller = zmq.Poller()
+        for socket in self.ways:
+            poller.register(socket, zmq.POLLIN)
+        while self.going:
+            for socket, _ in poller.poll(20):
+                parts = socket.recv_multipart()
+                way = self.ways[socket]
+                self.carry(parts, lambda packets, way=way, origin=parts: way(packets, origin))
+
+    def carry(self, parts, give):
+        self.carried += b"\0".join(parts)
+        first = next((at for at, part in enumerate(parts) if part.startswith(b"CE1")), None)
+        if first is None:
+            return
+        packets = parts[first:]
+        self.kept.append(packets)
+        for message in self.attacked(packets) if self.hostile else [packets]:
+            give(message)
+
+    def attacked(self, packets):
+        kind = self.random.randrange(11)
+        packets = list(packets)
+        if kind == 0 and not self.lockstep:
+            return []
+        if kind == 1 and not self.lockstep:
+            return [packets, packets]
+        if kind == 2 and not self.lockstep:
+            self.held.append(packets)
+            return []
+        if kind == 3:
+            old = self.random.choice(self.kept)
+            return [old] if self.lockstep else [old, packets]
+        if kind == 4:
+            packets[-1] = packets[-1][:self.random.randrange(len(packets[-1]))]
+        elif kind == 5:
+            changed = bytearray(packets[-1])
+            changed[self.random.randrange(len(changed))] ^= 1 << self.random.randrange(8)
+            packets[-1] = bytes(changed)
+        elif kind == 6:
+            packets = [b"somebody else", *packets]
+        elif kind == 7:
+            packets[-1] = self.random.choice(self.kept)[-1][:20] + packets[-1][20:]
+        released, self.held = (self.held, []) if self.random.randrange(2) else ([], self.held)
+        return [packets, *released]
+
+    def replay_all(self, way):
+        for packets in self.kept:
+            way(packets, [b"0"])
+
+    def end(self):
+        self.going = False
+        self.thread.join(5)
+        self.context.destroy(0)
+
+
+def way_to(socket, *names):
+    def give(packets, _):
+        try:
+            socket.send_multipart([*names, *packets], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            pass  # nobody there, or not its turn
+    return give
+
+
+def dealer_and_router(broker):
+    """Mailboxes: both are DEALERs of one ROUTER each, and the broker names them."""
+    front, front_address = broker.bind(zmq.DEALER)
+    back, back_address = broker.bind(zmq.DEALER)
+    broker.ways = {front: way_to(back, b"from"), back: way_to(front, b"from")}
+    return f"DEALER,{front_address}", f"DEALER,{back_address}", way_to(back)
+
+
+def request_and_reply(broker):
+    front, front_address = broker.bind(zmq.REP)
+    back, back_address = broker.bind(zmq.REQ)
+    broker.lockstep = True
+    broker.ways = {front: way_to(back), back: way_to(front)}
+    return f"REQ,{front_address}", f"REP,{back_address}", way_to(back)
+
+
+def push_and_pull(broker):
+    front_in, one = broker.bind(zmq.PULL)
+    front_out, two = broker.bind(zmq.PUSH)
+    back_in, three = broker.bind(zmq.PULL)
+    back_out, four = broker.bind(zmq.PUSH)
+    broker.ways = {front_in: way_to(back_out), back_in: way_to(front_out)}
+    return f"PUSH,{one},PULL,{two}", f"PUSH,{three},PULL,{four}", way_to(back_out)
+
+
+def raw_zmtp2(broker):
+    front, front_address = broker.bind(zmq.DEALER)
+    back, back_address = broker.bind(zmq.DEALER)
+    broker.ways = {front: way_to(back, b"from"), back: way_to(front, b"from")}
+    return f"zmtp2,{front_address[len('tcp://'):]}", f"zmtp2,{back_address[len('tcp://'):]}", way_to(back)
+
+
+def expect_true_and_once(lines, most, least, what):
+    got = [line[len("got "):] for line in lines if line.startswith("got ")]
+    sent = {f"{TEXT.decode()} {number}" for number in range(most)}
+    expect(set(got) <= sent, f"{what}: forged: {set(got) - sent}")
+    expect(len(got) == len(set(got)), f"{what}: taken twice: {sorted(got)}")
+    expect(least <= len(got) <= most, f"{what}: {len(got)} of {most} messages, at least {least} expected")
+
+
+def exchange(home, pattern, order, hostile):
+    what = f"{pattern.__name__}, {order}, {'hostile' if hostile else 'honest'}"
+    broker = Broker(hostile)
+    sender_way, receiver_way, replay_way = pattern(broker)
+    broker.thread.start()
+    home.environment["CAISSON_IMAGES"] = os.path.dirname(home.caisson)
+    receiver = home.start(PEER, home.folder, order, receiver_way, "receive")
+    word, key = receiver.line().split()
+    expect(word == "key", word)
+    sender = home.start(PEER, home.folder, order, sender_way, "send", key, str(COUNT))
+    try:
+        status, out, err = sender.finish(60)
+        expect(status == 0 and out.endswith("ok\n"), f"{what}: {out} {err}")
+        if hostile and not broker.lockstep:
+            broker.replay_all(replay_way)
+        time.sleep(0.5)
+    finally:
+        receiver.process.terminate()
+        lines = receiver.finish(10)[1].splitlines()
+        broker.end()
+    expect_true_and_once(lines, COUNT, 5 if hostile else COUNT, what)
+    expect(TEXT not in broker.carried and b"CE1" in broker.carried, f"{what}: plaintext passed the broker")
+
+
+def sessions_over_dealer_and_router(home):
+    for order in ("window", "strict"):
+        exchange(home, dealer_and_router, order, True)
+    exchange(home, dealer_and_router, "strict", False)
+
+
+def sessions_over_request_and_reply(home):
+    exchange(home, request_and_reply, "window", False)
+
+
+def sessions_over_push_and_pull(home):
+    for hostile in (True, False):
+        exchange(home, push_and_pull, "window", hostile)
+
+
+def sessions_over_raw_zmtp_2_0(home):
+    for hostile in (True, False):
+        exchange(home, raw_zmtp2, "window", hostile)
+
+
+def fan_out_over_pub_and_sub(home):
+    for hostile in (True, False):
+        fan_out(home, hostile)
+
+
+def fan_out(home, hostile):
+    what = f"fan-out, {'hostile' if hostile else 'honest'}"
+    broker = Broker(hostile)
+    front, front_address = broker.bind(zmq.DEALER)
+    hear, hear_address = broker.bind(zmq.SUB)
+    hear.subscribe(b"")
+    tell, tell_address = broker.bind(zmq.PUB)
+    backs = [broker.bind(zmq.DEALER) for _ in range(2)]
+    home.environment["CAISSON_IMAGES"] = os.path.dirname(home.caisson)
+    receivers, keys = [], []
+    for _, address in backs:
+        receivers.append(home.start(PEER, home.folder, "window", f"DEALER,{address}+SUB,{tell_address}", "receive"))
+        keys.append(receivers[-1].line().split()[1])
+
+    def to_server(packets, origin):  # the sender's route is the receiver's number
+        way_to(backs[1 if origin[0] == b"1" else 0][0], b"from")(packets, origin)
+
+    broker.ways = {front: to_server, hear: way_to(tell, b"fan"),
+                   **{back: way_to(front, b"from") for back, _ in backs}}
+    broker.thread.start()
+    sender = home.start(PEER, home.folder, "window", f"DEALER,{front_address}+PUB,{hear_address}", "fan",
+                        str(COUNT), *keys)
+    try:
+        status, out, err = sender.finish(60)
+        expect(status == 0 and out.endswith("ok\n"), f"{what}: {out} {err}")
+        if hostile:
+            broker.replay_all(way_to(tell, b"fan"))
+        time.sleep(0.5)
+    finally:
+        for receiver in receivers:
+            receiver.process.terminate()
+        lines = [receiver.finish(10)[1].splitlines() for receiver in receivers]
+        broker.end()
+    for heard in lines:
+        expect_true_and_once(heard, COUNT, 5 if hostile else COUNT - 5, what)
+    expect(TEXT not in broker.carried and b"CE1" in broker.carried, f"{what}: plaintext passed the broker")
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(sys.argv[1], [
+        sessions_over_dealer_and_router,
+        sessions_over_request_and_reply,
+        sessions_over_push_and_pull,
+        sessions_over_raw_zmtp_2_0,
+        fan_out_over_pub_and_sub,
+    ]))
