@@ -73,8 +73,7 @@ int print_as_curve_keygen(const KeyRecord& record)
     return print_text("A key pair for CurveZMQ, in Z85. Where the secret key stands is a handle: it works under\n"
                       "\"caisson run\" on this machine, and opens nothing elsewhere.\n\n"
                       "== CURVE PUBLIC KEY ==\n" +
-                      z85(record.public_key.bytes) + "\n\n== CURVE SECRET KEY ==\n" + z85(record.handle.bytes) +
-                      "\n");
+                      z85(record.public_key.bytes) + "\n\n== CURVE SECRET KEY ==\n" + z85(record.handle.bytes) + "\n");
 }
 
 // What decides about the gate of a new key.

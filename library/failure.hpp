@@ -1,6 +1,7 @@
 // What a function of the C interface returns: a code, and a text for people that the thread keeps.
 #pragma once
 
+#include "core/bytes.hpp"
 #include "host/fault.hpp"
 #include "library/include/caisson/caisson.h"
 

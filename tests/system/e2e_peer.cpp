@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <sstream>
 
@@ -157,6 +158,7 @@ class Carrier {
         if (words.at(0) == "zmtp2") {
             raw_.emplace(words.at(1));
         } else {
+            is_reply_ = words.at(0) == "REP";
             out_.emplace(open(words.at(0), words.at(1)));
             if (words.size() > 2) {
                 in_.emplace(open(words.at(2), words.at(3)));
@@ -170,18 +172,30 @@ class Carrier {
     }
     void send(const message& parts)
     {
-        if (raw_) {
-            raw_->send(parts);
-        } else if (fan_publishes_ && parts.front() == "fan") {
-            fan_->send(parts, 10'000);
-        } else {
-            try {
-                out_->send(parts, 10'000);
-            } catch (const caisson::failure& error) {
-                if (error.code() != CAISSON_FORBIDDEN) { // REQ and REP have their turns
-                    throw;
-                }
+        held_.push_back(parts);
+        flush();
+    }
+    // REQ and REP have their turns: what is not due yet waits.
+    void flush()
+    {
+        try {
+            while (!held_.empty()) {
+                send_now(held_.front());
+                held_.pop_front();
+                has_request_ = false;
             }
+        } catch (const caisson::failure& error) {
+            if (error.code() != CAISSON_FORBIDDEN) {
+                throw;
+            }
+        }
+    }
+    // A REP owes an answer, also where there is none.
+    void settle()
+    {
+        flush();
+        if (has_request_) {
+            send({"-"});
         }
     }
     std::optional<message> receive(int timeout_ms)
@@ -195,16 +209,29 @@ class Carrier {
             }
         }
         try {
-            return (in_ ? *in_ : *out_).receive(timeout_ms);
+            auto parts = (in_ ? *in_ : *out_).receive(timeout_ms);
+            has_request_ = is_reply_ && parts;
+            return parts;
         } catch (const caisson::failure& error) {
             if (error.code() != CAISSON_FORBIDDEN) {
                 throw;
             }
+            ::usleep(1000);
             return std::nullopt;
         }
     }
 
   private:
+    void send_now(const message& parts)
+    {
+        if (raw_) {
+            raw_->send(parts);
+        } else if (fan_publishes_ && parts.front() == "fan") {
+            fan_->send(parts, 10'000);
+        } else {
+            out_->send(parts, 10'000);
+        }
+    }
     static caisson::socket open(const std::string& type, const std::string& address)
     {
         caisson::socket socket(types.at(type));
@@ -219,6 +246,9 @@ class Carrier {
     std::optional<caisson::socket> fan_;
     std::optional<Zmtp2> raw_;
     bool fan_publishes_ = false;
+    bool is_reply_ = false;
+    bool has_request_ = false;
+    std::deque<message> held_;
 };
 
 class Peer {
@@ -245,6 +275,7 @@ class Peer {
             while (const auto answer = endpoint.outgoing()) {
                 carrier.send(*answer);
             }
+            carrier.settle();
             parts = carrier.receive(0);
         }
     }

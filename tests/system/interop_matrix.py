@@ -1,9 +1,11 @@
 #!/usr/bin/python3
-"""Our CURVE against other people's, every socket type, both roles: `interop_matrix.py CAISSON WAY [--long]`.
+"""Our CURVE against other people's, every socket type, both roles: `interop_matrix.py CAISSON WAY [PROGRAM]
+[--long]`.
 
 WAY says where we stand: `direct` (nowhere: the peers among themselves, the control), `gateway-server` (a plain program
 behind our gateway), `gateway-client` (a plain program that goes out through our gateway), `run-server`, `run-client`
-(an unmodified program under `caisson run`). The other end is libzmq's C API, pyzmq, czmq and npm's zeromq by turns.
+(an unmodified program under `caisson run`), `library-server`, `library-client` (a socket of libcaisson, in the program
+that follows). The other end is libzmq's C API, pyzmq, czmq and npm's zeromq by turns.
 """
 import os
 import shutil
@@ -123,12 +125,13 @@ def free_port():
 class World:
     """The keys of both ends, and for a gateway the gateway itself with a place for each pair of types."""
 
-    def __init__(self, home, way):
+    def __init__(self, home, way, library_peer):
         self.home = home
         self.way = way
+        self.library_peer = library_peer
         self.server_public, self.server_secret = key_pair()
         self.client_public, self.client_secret = key_pair()
-        ours = {"gateway-server": "server", "run-server": "server", "gateway-client": "client", "run-client": "client"}
+        ours = {f"{kind}-{role}": role for kind in ("gateway", "run", "library") for role in ("server", "client")}
         self.ours = ours.get(way)
         if self.ours:
             facts = home.facts("key", "new", self.ours, "--ungated")
@@ -176,6 +179,10 @@ class World:
             place, keys = self.curve(pair), [self.server_secret]
         else:
             place, keys = self.curve(pair), [self.server_public, self.client_public, self.client_secret]
+        if is_ours and self.way.startswith("library"):
+            keys = [*([] if role == "server" else [self.server_public]), self.home.folder, self.ours]
+            images = {"CAISSON_IMAGES": os.path.dirname(self.home.caisson)}
+            return [self.library_peer, kind, role, place, *keys, "--sizes", *sizes], images
         words = [*chosen.words, kind, role, place, *keys, "--sizes", *sizes]
         if is_ours and self.way.startswith("run"):
             words = [self.home.caisson, "--home", self.home.folder, "run", "--key", self.ours, "--", *words]
@@ -198,7 +205,7 @@ def main():
     caisson, way, *more = sys.argv[1:]
     failed = 0
     with home_for(caisson) as home:
-        world = World(home, way)
+        world = World(home, way, next((word for word in more if not word.startswith("--")), None))
         for language, pair, sizes in rows("--long" in more):
             began = time.monotonic()
             try:
