@@ -64,13 +64,16 @@ struct Device {
     const char* name;
     const char* path;
     const char* without;
+    const char* with;
 };
 
 constexpr std::array devices{
     Device{"sgx", "/dev/sgx_enclave",
-           "no SGX enclaves here: chambers run as locked-down processes, which the kernel and root can look into"},
+           "no SGX enclaves here: chambers run as locked-down processes, which the kernel and root can look into",
+           "not used by this version"},
     Device{"tpm", "/dev/tpmrm0",
-           "no TPM here: sealed keys stand on the file root.key, and nothing proves what this machine has booted"},
+           "no TPM here: sealed keys stand on the file root.key, and nothing proves what this machine has booted",
+           "a root can be made in it: caisson root init"},
 };
 
 bool is_there(const Device& device)
@@ -99,7 +102,27 @@ std::string locked_memory()
                                     : "; `ulimit -l` or LimitMEMLOCK= raise it\n");
 }
 
+// What the home's root proves, in the words of people.
+const char* proof_text(RootKind root)
+{
+    switch (root) {
+    case RootKind::tpm:
+        return "This machine can prove: by its TPM which firmware and boot loader it started and which chamber images\n"
+               "were started since; and what its files and kernel facts are, as measured by the witness chamber.\n"
+               "It cannot prove: that its kernel and its administrator are honest now.\n";
+    case RootKind::software_tpm:
+        return "This machine can prove what a TPM proves, to anybody who trusts whoever runs that software TPM.\n"
+               "It cannot prove anything about hardware, or that its kernel and its administrator are honest.\n";
+    default:
+        return "This machine can prove: which chamber images run here, to anybody who trusts its root.key; and what "
+               "its\n"
+               "files and kernel facts are, as measured by the witness chamber.\n"
+               "It cannot prove: that root.key was not copied, or that its kernel and its administrator are honest.\n";
+    }
+}
+
 struct Findings {
+    RootKind root = RootKind::file; // of the home
     std::string kernel_name = kernel();
     std::array<std::pair<ChamberKind, Outcome<EnclaveFacts>>, 2> chambers{
         std::pair{ChamberKind::curve, try_chamber(ChamberKind::curve)},
@@ -129,7 +152,7 @@ std::string json_of(const Findings& findings)
 {
     JsonWriter json;
     json.begin_object().name("kernel").text(findings.kernel_name).name("hardware_trust").boolean(false);
-    json.name("root").text(root_name(RootKind::file)).name("chambers").begin_array();
+    json.name("root").text(root_name(findings.root)).name("chambers").begin_array();
     for (const auto& [kind, facts] : findings.chambers) {
         add_chamber(json, kind, facts);
     }
@@ -164,17 +187,12 @@ std::string text_for_people(const Findings& findings)
         text += chamber_text(kind, facts);
     }
     text += locked_memory();
-    text += std::string("root: file, ") + root_meaning(RootKind::file) + "\n";
+    text += std::string("root: ") + root_name(findings.root) + ", " + root_meaning(findings.root) + "\n";
     for (const auto& device : devices) {
-        text += is_there(device)
-                    ? std::string(device.name) + ": " + device.path + " is there, not used by this version\n"
-                    : std::string(device.name) + ": " + device.without + "\n";
+        text += is_there(device) ? std::string(device.name) + ": " + device.path + " is there; " + device.with + "\n"
+                                 : std::string(device.name) + ": " + device.without + "\n";
     }
-    text +=
-        "\nThis machine can prove: which chamber images run here, to anybody who trusts its root.key; and what its\n"
-        "files and kernel facts are, as measured by the witness chamber.\n"
-        "It cannot prove: that root.key was not copied, or that its kernel and its administrator are honest.\n";
-    return text;
+    return text + "\n" + proof_text(findings.root);
 }
 
 } // namespace
@@ -183,9 +201,13 @@ void add_doctor(Command& root, const Globals& globals)
 {
     auto& doctor = root.command("doctor", "says what this machine can prove and what it cannot");
     doctor.describe("Starts each chamber once, under a root that is thrown away, and lists the protections that are "
-                    "active around it, and why others are not. Changes nothing.");
-    doctor.action([&globals] {
-        const Findings findings;
+                    "active around it, and why others are not; says what the home's root is. Changes nothing.");
+    doctor.action([&globals]() -> int {
+        const auto root = host::enclave::Root::kind_of(globals.home);
+        if (!root) {
+            return report(root.error());
+        }
+        const Findings findings{*root};
         const int printed = globals.json ? print_json(json_of(findings)) : print_text(text_for_people(findings));
         return findings.all_start() ? printed : int{exit_unavailable};
     });

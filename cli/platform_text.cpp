@@ -31,6 +31,7 @@ const char* root_name(RootKind root) noexcept
     case RootKind::file: return "file";
     case RootKind::tpm: return "tpm";
     case RootKind::cpu: return "cpu";
+    case RootKind::software_tpm: return "software-tpm";
     }
     return "unknown";
 }
@@ -41,6 +42,7 @@ const char* root_meaning(RootKind root) noexcept
     case RootKind::file: return "development root, no hardware trust";
     case RootKind::tpm: return "a TPM 2.0 of this machine";
     case RootKind::cpu: return "the CPU's own keys";
+    case RootKind::software_tpm: return "a simulated TPM, no hardware trust";
     }
     return "unknown";
 }

@@ -82,6 +82,19 @@ void add_run(Command& server, const Globals& globals)
     });
 }
 
+void add_trust_tpm(Command& server, const Globals& globals)
+{
+    const auto file = std::make_shared<std::filesystem::path>();
+    auto& command = server.command("trust-tpm", "believes the TPMs that a maker has certified");
+    command.describe("Without it no EK certificate is believed, and every TPM counts as simulated. Takes effect when "
+                     "the server is started again, for nodes that enrol from then on.");
+    command.argument("FILE", *file, "the maker's certificates in PEM, the root among them");
+    command.action([file, &globals] {
+        const auto done = attestation::trust_tpm_authority(globals.home, *file);
+        return done ? int{exit_ok} : report(done.error());
+    });
+}
+
 } // namespace
 
 void add_server(Command& root, const Globals& globals)
@@ -90,6 +103,7 @@ void add_server(Command& root, const Globals& globals)
     add_init(server, globals);
     add_invite(server, globals);
     add_run(server, globals);
+    add_trust_tpm(server, globals);
 }
 
 } // namespace caisson::cli

@@ -3,6 +3,7 @@
 #include "cli/verb.hpp"
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
+#include "host/enclave/root.hpp"
 #include "host/store/durable_file.hpp"
 
 #include <sodium.h>
@@ -69,14 +70,13 @@ Outcome<ImageFacts> facts_of(const std::filesystem::path& folder, ChamberKind ch
         name, std::move(mrenclave), sha256_hex(sigstruct.modulus), sigstruct.isv_prod_id, sigstruct.isv_svn, same};
 }
 
-std::string json_of(const std::vector<ImageFacts>& images, const std::string& loader)
+std::string json_of(const std::vector<ImageFacts>& images, const std::string& loader, protocol::sgx::RootKind root)
 {
     using protocol::sgx::Platform;
-    using protocol::sgx::RootKind;
     JsonWriter json;
     json.begin_object().name("version").text(CAISSON_VERSION);
     json.name("platform").text(platform_name(Platform::process));
-    json.name("root").text(root_name(RootKind::file)).name("hardware_trust").boolean(false);
+    json.name("root").text(root_name(root)).name("hardware_trust").boolean(false);
     json.name("images").begin_array();
     for (const auto& image : images) {
         json.begin_object().name("name").text(image.name).name("mrenclave").text(image.mrenclave);
@@ -88,13 +88,13 @@ std::string json_of(const std::vector<ImageFacts>& images, const std::string& lo
     return json.str();
 }
 
-std::string text_for_people(const std::vector<ImageFacts>& images, const std::string& loader)
+std::string text_for_people(const std::vector<ImageFacts>& images, const std::string& loader,
+                            protocol::sgx::RootKind root)
 {
     using protocol::sgx::Platform;
-    using protocol::sgx::RootKind;
     std::string text = "caisson " CAISSON_VERSION "\n";
     text += std::string("platform  ") + platform_name(Platform::process) + ": " + platform_meaning(Platform::process);
-    text += std::string("\nroot      ") + root_name(RootKind::file) + ": " + root_meaning(RootKind::file) + "\n";
+    text += std::string("\nroot      ") + root_name(root) + ": " + root_meaning(root) + "\n";
     for (const auto& image : images) {
         text += "chamber   " + image.name + ", product " + std::to_string(image.product) + ", SVN " +
                 std::to_string(image.svn) + "\n";
@@ -120,7 +120,12 @@ int show_version(const Globals& globals)
         return report(loader.error());
     }
     const auto digest = sha256_hex(*loader);
-    return globals.json ? print_json(json_of(images, digest)) : print_text(text_for_people(images, digest));
+    const auto root = host::enclave::Root::kind_of(globals.home);
+    if (!root) {
+        return report(root.error());
+    }
+    return globals.json ? print_json(json_of(images, digest, *root))
+                        : print_text(text_for_people(images, digest, *root));
 }
 
 } // namespace

@@ -189,7 +189,8 @@ Result<CurveKeyClaim> read_curve_key_claim(CborReader& reader) noexcept
     claim.svn = TRY(read_uint16(reader));
     claim.debug = TRY(reader.read_bool());
     claim.platform = TRY(read_enumeration(reader, {sgx::Platform::inproc, sgx::Platform::process, sgx::Platform::sgx}));
-    claim.root = TRY(read_enumeration(reader, {sgx::RootKind::file, sgx::RootKind::tpm, sgx::RootKind::cpu}));
+    claim.root = TRY(read_enumeration(
+        reader, {sgx::RootKind::file, sgx::RootKind::tpm, sgx::RootKind::cpu, sgx::RootKind::software_tpm}));
     return claim;
 }
 

@@ -140,7 +140,7 @@ Result<ChamberIdentity> read_chamber_identity(CborReader& reader) noexcept
     identity.svn = static_cast<std::uint16_t>(TRY(read_bounded(reader, UINT16_MAX)));
     identity.debug = TRY(reader.read_bool());
     identity.platform = TRY(read_enumeration(reader, sgx::Platform::inproc, sgx::Platform::sgx));
-    identity.root = TRY(read_enumeration(reader, sgx::RootKind::file, sgx::RootKind::cpu));
+    identity.root = TRY(read_enumeration(reader, sgx::RootKind::file, sgx::RootKind::software_tpm));
     return identity;
 }
 
@@ -276,8 +276,10 @@ ChamberIdentity identity_of(const sgx::Report& report) noexcept
         const auto root = report.cpusvn[root_index];
         identity.platform = platform == static_cast<std::uint8_t>(sgx::Platform::process) ? sgx::Platform::process
                                                                                           : sgx::Platform::inproc;
-        identity.root =
-            root == static_cast<std::uint8_t>(sgx::RootKind::tpm) ? sgx::RootKind::tpm : sgx::RootKind::file;
+        identity.root = sgx::RootKind::file;
+        for (const auto known : {sgx::RootKind::tpm, sgx::RootKind::software_tpm}) {
+            identity.root = root == static_cast<std::uint8_t>(known) ? known : identity.root;
+        }
     }
     return identity;
 }

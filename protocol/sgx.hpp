@@ -209,7 +209,8 @@ static_assert(sizeof(SsaGpr) == 184);
 // What guards a chamber, and what its sealing key and evidence stand on. On an emulated platform the CPUSVN of a
 // REPORT says both (bytes 0..7 "CAISSON\0", byte 8 platform, byte 9 root); a CPU's own CPUSVN never looks like it.
 enum class Platform : std::uint8_t { inproc = 1, process = 2, sgx = 3 };
-enum class RootKind : std::uint8_t { file = 1, tpm = 2, cpu = 3 };
+// software_tpm: an emulated TPM, which proves nothing about hardware and says so.
+enum class RootKind : std::uint8_t { file = 1, tpm = 2, cpu = 3, software_tpm = 4 };
 inline constexpr ByteArray<8> emulated_cpusvn_prefix{'C', 'A', 'I', 'S', 'S', 'O', 'N', 0};
 
 } // namespace caisson::protocol::sgx

@@ -14,11 +14,13 @@ enum class Type : std::uint64_t {
     policy_request = 3,
     result = 4,
     time = 5,
+    root_offer = 6,
     enrolled = 101,
     welcome = 102,
     policy = 103,
     verdict = 104,
     time_answer = 105,
+    root_challenge = 106,
     refused = 199,
 };
 
@@ -35,16 +37,31 @@ struct BodyWriter {
 
     void operator()(const Enrol& message) const noexcept
     {
-        begin(writer, Type::enrol, request, 4);
+        begin(writer, Type::enrol, request, 5);
         writer.write_bytes(message.token);
         writer.write_text(message.name);
         writer.write_bytes(message.csr);
         writer.write_bytes(message.evidence);
+        writer.write_bytes(message.root);
+    }
+    void operator()(const RootOffer& message) const noexcept
+    {
+        begin(writer, Type::root_offer, request, 3);
+        writer.write_bytes(message.certificate);
+        writer.write_bytes(message.ek_public);
+        writer.write_bytes(message.ak_public);
+    }
+    void operator()(const RootChallenge& message) const noexcept
+    {
+        begin(writer, Type::root_challenge, request, 2);
+        writer.write_bytes(message.id_object);
+        writer.write_bytes(message.encrypted_secret);
     }
     void operator()(const Hello& message) const noexcept
     {
-        begin(writer, Type::hello, request, 1);
+        begin(writer, Type::hello, request, 2);
         writer.write_bytes(message.evidence);
+        writer.write_bytes(message.root);
     }
     void operator()(const PolicyRequest& /*message*/) const noexcept
     {
@@ -118,12 +135,33 @@ Outcome<Message> read_enrol(CborReader& reader) noexcept
     message.name = TRY(reader.read_text(node_name_bytes_max));
     message.csr = TRY(reader.read_bytes(csr_bytes_max));
     message.evidence = TRY(reader.read_bytes(evidence_field_bytes_max));
+    message.root = TRY(reader.read_bytes(root_field_bytes_max));
+    return message;
+}
+
+Outcome<Message> read_root_offer(CborReader& reader) noexcept
+{
+    RootOffer message;
+    message.certificate = TRY(reader.read_bytes(tpm_field_bytes_max));
+    message.ek_public = TRY(reader.read_bytes(tpm_field_bytes_max));
+    message.ak_public = TRY(reader.read_bytes(tpm_field_bytes_max));
+    return message;
+}
+
+Outcome<Message> read_root_challenge(CborReader& reader) noexcept
+{
+    RootChallenge message;
+    message.id_object = TRY(reader.read_bytes(tpm_field_bytes_max));
+    message.encrypted_secret = TRY(reader.read_bytes(tpm_field_bytes_max));
     return message;
 }
 
 Outcome<Message> read_hello(CborReader& reader) noexcept
 {
-    return Hello{TRY(reader.read_bytes(evidence_field_bytes_max))};
+    Hello message;
+    message.evidence = TRY(reader.read_bytes(evidence_field_bytes_max));
+    message.root = TRY(reader.read_bytes(root_field_bytes_max));
+    return message;
 }
 
 Outcome<Message> read_policy_request(CborReader& /*reader*/) noexcept
@@ -219,19 +257,21 @@ struct Shape {
 };
 
 constexpr Shape shapes[] = {
-    {Type::enrol, 4, read_enrol},
-    {Type::hello, 1, read_hello},
+    {Type::enrol, 5, read_enrol},
+    {Type::hello, 2, read_hello},
     {Type::policy_request, 0, read_policy_request},
     {Type::result, 1, read_result},
     {Type::time, 2, read_time},
+    {Type::root_offer, 3, read_root_offer},
     {Type::enrolled, 1, read_enrolled},
     {Type::welcome, 3, read_welcome},
     {Type::policy, 1, read_policy},
     {Type::verdict, 3, read_verdict},
     {Type::time_answer, 2, read_time_answer},
+    {Type::root_challenge, 2, read_root_challenge},
     {Type::refused, 2, read_refused},
 };
-constexpr std::size_t fields_max = 4;
+constexpr std::size_t fields_max = 5;
 
 } // namespace
 

@@ -19,6 +19,8 @@ inline constexpr std::size_t document_bytes_max = std::size_t{4} << 20U; // a se
 inline constexpr std::size_t csr_bytes_max = 8192;
 inline constexpr std::size_t certificate_text_bytes_max = 65536;
 inline constexpr std::size_t evidence_field_bytes_max = 8192;
+inline constexpr std::size_t root_field_bytes_max = 8704; // root evidence and the secret of a challenge
+inline constexpr std::size_t tpm_field_bytes_max = 4096;
 inline constexpr std::size_t keys_max = 64;    // of one Time
 inline constexpr std::size_t reasons_max = 64; // of one Verdict
 inline constexpr std::size_t text_bytes_max = 1024;
@@ -31,10 +33,19 @@ struct Enrol {
     std::string_view name;
     Bytes csr; // DER
     Bytes evidence;
+    Bytes root; // with a TPM root, after RootOffer: RootProof; else empty
+};
+
+// With a TPM root, before Enrol: which TPM that is.
+struct RootOffer {
+    Bytes certificate; // of the EK, DER; empty: the TPM has none
+    Bytes ek_public;   // TPMT_PUBLIC
+    Bytes ak_public;   // TPMT_PUBLIC
 };
 
 struct Hello {
     Bytes evidence; // over this connection's exporter
+    Bytes root;     // with a TPM root: root evidence over it as well; else empty
 };
 
 struct PolicyRequest {};
@@ -53,6 +64,12 @@ struct Time {
 
 struct Enrolled {
     std::string_view certificate; // PEM
+};
+
+// A secret that only the TPM of that EK can open, and only while it holds that AK.
+struct RootChallenge {
+    Bytes id_object;
+    Bytes encrypted_secret;
 };
 
 struct Welcome {
@@ -83,8 +100,8 @@ struct Refused {
     std::string_view text;
 };
 
-using Message =
-    std::variant<Enrol, Hello, PolicyRequest, Result, Time, Enrolled, Welcome, Policy, Verdict, TimeAnswer, Refused>;
+using Message = std::variant<Enrol, Hello, PolicyRequest, Result, Time, RootOffer, Enrolled, Welcome, Policy, Verdict,
+                             TimeAnswer, RootChallenge, Refused>;
 
 struct Frame {
     std::uint64_t request = 0; // an answer repeats the request's id

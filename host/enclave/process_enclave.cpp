@@ -5,6 +5,7 @@
 #include "host/enclave/hang_watch.hpp"
 #include "host/enclave/image/sgxs.hpp"
 #include "host/enclave/image/sigstruct.hpp"
+#include "host/enclave/image_files.hpp"
 #include "host/enclave/loader/report.hpp"
 #include "host/enclave/nursery.hpp"
 #include "host/enclave/ring_client.hpp"
@@ -32,7 +33,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Content = std::vector<std::uint8_t>;
 
-constexpr std::size_t image_file_bytes_max = std::size_t{64} << 20U;
 constexpr auto start_time_max = std::chrono::seconds(10);
 constexpr auto stop_time_max = std::chrono::seconds(2);
 

@@ -1,4 +1,5 @@
-// Root: what a machine's sealing keys and reports stand on. `file` is for development and says so everywhere.
+// Root: what a machine's sealing keys and reports stand on: a TPM, or a file, which is for development and says so
+// everywhere. A chamber's process gets keys derived for its image, never the root.
 #pragma once
 
 #include "core/secret.hpp"
@@ -24,6 +25,13 @@ struct PlatformKeys {
 
 class Root {
   public:
+    // The root of a home: a TPM's if one was made there (`caisson root init`), else the file root.key.
+    // Fails: as open_file and tpm::TpmRoot; conflict (there are both).
+    static Outcome<Root> open(const std::filesystem::path& home);
+
+    // What `open` will give, without asking a TPM. Fails: malformed.
+    static Outcome<protocol::sgx::RootKind> kind_of(const std::filesystem::path& home);
+
     // Loads the root at `path` (mode 0600, 32 bytes), or makes one there if the file does not exist.
     // Fails: malformed (size), forbidden (mode or owner), unavailable (the disk).
     static Outcome<Root> open_file(const std::filesystem::path& path);

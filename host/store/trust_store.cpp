@@ -30,6 +30,12 @@ constexpr const char* schema[] = {
     "INSERT INTO about VALUES(1)",
 };
 
+// Added by a later program: made when a database without it is opened.
+constexpr const char* roots_table =
+    "CREATE TABLE IF NOT EXISTS roots(node TEXT PRIMARY KEY, ak BLOB NOT NULL, tpm TEXT NOT NULL,"
+    " endorsed INTEGER NOT NULL, simulated INTEGER NOT NULL, checked_ms INTEGER NOT NULL, pcr_mask INTEGER NOT NULL,"
+    " pcrs BLOB NOT NULL, images BLOB NOT NULL)";
+
 // A claim as it lies in the database; the key is the row's own.
 constexpr std::size_t claim_bytes = 32 + 32 + 2 + 2 + 1 + 1 + 1;
 
@@ -116,7 +122,7 @@ Outcome<TrustStore> TrustStore::create(const std::filesystem::path& path)
         for (const char* statement : schema) {
             TRY(database.run(statement));
         }
-        return {};
+        return database.run(roots_table);
     };
     TRY(database.transaction(work));
     return TrustStore(std::make_unique<Inside>(std::move(database)));
@@ -132,6 +138,7 @@ Outcome<TrustStore> TrustStore::open(const std::filesystem::path& path)
                                           ", this program knows version " + std::to_string(schema_version) +
                                           "; use the program that made it");
     }
+    TRY(database.run(roots_table));
     return TrustStore(std::make_unique<Inside>(std::move(database)));
 }
 
@@ -173,6 +180,33 @@ Outcome<std::vector<NodeRecord>> TrustStore::nodes()
     TRY(inside_->database.run("SELECT name, witness_key, spki, enrolled_ms FROM nodes ORDER BY name", {},
                               [&nodes](const Row& row) { nodes.push_back(node_of(row)); }));
     return nodes;
+}
+
+Done TrustStore::set_root(const std::string& node, const std::optional<RootRecord>& root)
+{
+    const std::scoped_lock lock(inside_->mutex);
+    if (!root) {
+        return inside_->database.run("DELETE FROM roots WHERE node = ?", {node});
+    }
+    return inside_->database.run("INSERT OR REPLACE INTO roots VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                 {node, Bytes(root->ak_public), root->tpm, std::uint64_t{root->endorsed},
+                                  std::uint64_t{root->simulated}, root->checked_ms, std::uint64_t{root->pcr_mask},
+                                  Bytes(root->pcrs), Bytes(root->images)});
+}
+
+Outcome<std::optional<RootRecord>> TrustStore::root(const std::string& node)
+{
+    const std::scoped_lock lock(inside_->mutex);
+    std::optional<RootRecord> root;
+    TRY(inside_->database.run("SELECT ak, tpm, endorsed, simulated, checked_ms, pcr_mask, pcrs, images FROM roots"
+                              " WHERE node = ?",
+                              {node}, [&](const Row& row) {
+                                  root = RootRecord{row.bytes(0),       row.text(1),
+                                                    row.number(2) != 0, row.number(3) != 0,
+                                                    row.number(4),      static_cast<std::uint32_t>(row.number(5)),
+                                                    row.bytes(6),       row.bytes(7)};
+                              }));
+    return root;
 }
 
 Outcome<std::optional<NodeRecord>> TrustStore::node_by_spki(const Digest& spki_sha256)

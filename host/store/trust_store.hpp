@@ -22,6 +22,18 @@ struct NodeRecord {
     std::uint64_t enrolled_ms = 0;
 };
 
+// The TPM that a node has shown to hold its root.
+struct RootRecord {
+    std::vector<std::uint8_t> ak_public; // TPMT_PUBLIC: every later evidence is signed by it
+    std::string tpm;                     // what its EK certificate says, for people; empty: it has none
+    bool endorsed = false;               // the EK certificate chains to an authority of the server's
+    bool simulated = false;              // a software TPM
+    std::uint64_t checked_ms = 0;        // the last evidence that verified
+    std::uint32_t pcr_mask = 0;
+    std::vector<std::uint8_t> pcrs;   // their values, ascending
+    std::vector<std::uint8_t> images; // MRENCLAVEs started since that TPM was, one after the other
+};
+
 struct PolicyRecord {
     std::string text;       // the TOML as it was set
     std::string references; // the reference values as JSON; empty: none are set
@@ -69,6 +81,9 @@ class TrustStore {
                               const std::function<Outcome<NodeRecord>(const std::string& name)>& make);
 
     Outcome<std::vector<NodeRecord>> nodes();
+    // The root a node enrolled with; an enrolment without one removes it.
+    Done set_root(const std::string& node, const std::optional<RootRecord>& root);
+    Outcome<std::optional<RootRecord>> root(const std::string& node);
     Outcome<std::optional<NodeRecord>> node_by_spki(const Digest& spki_sha256);
     Outcome<bool> knows_node(const std::string& name); // enrolled or invited
 

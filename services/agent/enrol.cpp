@@ -32,10 +32,26 @@ Outcome<std::string> choose_name(const Invitation& invitation, const std::string
     return name;
 }
 
+// [TPM-16] Which TPM this is, shown by opening what the server wrapped for it, and what it attests.
+Outcome<std::vector<std::uint8_t>> prove_root(Verifier& verifier, RootProver* prover, Bytes evidence)
+{
+    std::vector<std::uint8_t> proof;
+    if (prover == nullptr) {
+        return proof;
+    }
+    const auto offer = TRY(prover->offer());
+    const auto challenge = TRY(ask_for<link::RootChallenge>(
+        verifier, link::RootOffer{offer.certificate, offer.ek_public, offer.ak_public}, wait));
+    proof = TRY(prover->activate(challenge.id_object, challenge.encrypted_secret));
+    const auto shown = TRY(root_evidence_for(prover, evidence));
+    proof.insert(proof.end(), shown.begin(), shown.end());
+    return proof;
+}
+
 } // namespace
 
 Outcome<JoinedFacts> join(const std::filesystem::path& home, const Invitation& invitation, const std::string& name,
-                          host::enclave::WitnessChamber& witness, const ConnectForJoin& connect)
+                          host::enclave::WitnessChamber& witness, const ConnectForJoin& connect, RootProver* prover)
 {
     TRY(expect_not_joined(home));
     Joined joined;
@@ -50,8 +66,9 @@ Outcome<JoinedFacts> join(const std::filesystem::path& home, const Invitation& i
     // The token as nonce: this evidence enrols with this token and no other.
     const protocol::EvidenceNonce nonce{invitation.token};
     const auto evidence = TRY(witness.evidence(key.spki_sha256, verifier->exporter(), nonce));
-    const auto enrolled =
-        TRY(ask_for<link::Enrolled>(*verifier, link::Enrol{invitation.token, joined.name, key.csr, evidence}, wait));
+    const auto root = TRY(prove_root(*verifier, prover, evidence));
+    const link::Enrol request{invitation.token, joined.name, key.csr, evidence, root};
+    const auto enrolled = TRY(ask_for<link::Enrolled>(*verifier, request, wait));
 
     joined.sealed_identity = std::move(identity.sealed);
     joined.credentials = {invitation.ca_pem, std::string(enrolled.certificate), std::move(key.pem)};

@@ -3,6 +3,7 @@
 
 #include "host/enclave/witness_chamber.hpp"
 #include "services/agent/home.hpp"
+#include "services/agent/root_prover.hpp"
 #include "services/agent/verifier.hpp"
 
 namespace caisson::services::agent {
@@ -20,7 +21,7 @@ using ConnectForJoin = std::function<host::Outcome<std::unique_ptr<Verifier>>(co
 // Fails: conflict (joined already), what the server says (forbidden: the token was used or is too old), unavailable.
 host::Outcome<JoinedFacts> join(const std::filesystem::path& home, const Invitation& invitation,
                                 const std::string& name, host::enclave::WitnessChamber& witness,
-                                const ConnectForJoin& connect);
+                                const ConnectForJoin& connect, RootProver* prover = nullptr);
 
 // The whole of `caisson agent join FILE`: opens the witness chamber and connects over TLS.
 host::Outcome<JoinedFacts> join_with_file(const std::filesystem::path& home, const std::filesystem::path& file,

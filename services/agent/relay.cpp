@@ -20,7 +20,7 @@ Done Relay::connect()
     }
     const auto connected = [this]() -> Done {
         auto verifier = TRY(connect_());
-        TRY(say_hello(*verifier, witness_, tls_spki_sha256_, limits_.answer_wait));
+        TRY(say_hello(*verifier, witness_, tls_spki_sha256_, prover_, limits_.answer_wait));
         verifier_ = std::move(verifier);
         return {};
     }();

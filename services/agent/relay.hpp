@@ -22,11 +22,12 @@ class Relay {
   public:
     // Requires: `witness` outlives it.
     Relay(host::enclave::WitnessChamber& witness, const Digest& tls_spki_sha256, ConnectVerifier connect,
-          RelayLimits limits = {})
+          RelayLimits limits = {}, RootProver* prover = nullptr)
         : witness_(witness)
         , tls_spki_sha256_(tls_spki_sha256)
         , connect_(std::move(connect))
         , limits_(limits)
+        , prover_(prover)
     {
     }
 
@@ -42,6 +43,7 @@ class Relay {
     Digest tls_spki_sha256_;
     ConnectVerifier connect_;
     RelayLimits limits_;
+    RootProver* prover_;
     std::unique_ptr<Verifier> verifier_;
     std::chrono::milliseconds retry_{0};
     AgentState::Clock::time_point next_try_;

@@ -132,7 +132,7 @@ Done load_identity(host::enclave::WitnessChamber& witness, const std::filesystem
     if (!identity) {
         return fault(identity.error().kind, "agent: " + (agent_folder(home) / "identity.sealed").string() + ": " +
                                                 identity.error().what +
-                                                "; it opens only on the machine and with the root.key that sealed it");
+                                                "; it opens only on the machine and under the root that sealed it");
     }
     return {};
 }
@@ -140,7 +140,8 @@ Done load_identity(host::enclave::WitnessChamber& witness, const std::filesystem
 void tell_chamber(const host::enclave::EnclaveFacts& facts, AgentState& state)
 {
     constexpr std::array platforms{"?", "inproc (no isolation)", "process", "sgx"};
-    constexpr std::array roots{"?", "development root, no hardware trust", "tpm", "cpu"};
+    constexpr std::array roots{"?", "development root, no hardware trust", "tpm", "cpu",
+                               "simulated TPM, no hardware trust"};
     log_line(std::string("witness chamber on platform ") + platforms[static_cast<std::size_t>(facts.platform)] + ", " +
              roots[static_cast<std::size_t>(facts.root)]);
     std::vector<std::string> missing;
@@ -159,7 +160,7 @@ Done run(const std::filesystem::path& home)
 {
     const auto joined = TRY(load_joined(home));
     const auto spki = TRY(host::net::spki_sha256_of_key(joined.credentials.key_pem));
-    const auto open_root = [&home] { return host::enclave::Root::open_file(home / "root.key"); };
+    const auto open_root = [&home] { return host::enclave::Root::open(home); };
     const auto root = TRY(open_root());
     AgentState state;
     Signals signals(state);
@@ -175,13 +176,14 @@ Done run(const std::filesystem::path& home)
     const auto connect_within = [&joined](std::chrono::milliseconds wait) -> ConnectVerifier {
         return [&joined, wait] { return connect_verifier(joined.server, joined.credentials, wait); };
     };
-    Relay relay(witness, spki, connect_within(relay_connect_wait));
+    const auto prover = prover_of(home);
+    Relay relay(witness, spki, connect_within(relay_connect_wait), {}, prover.get());
     const auto serve_node = [&] {
         return NodeLinkServer::start(agent_folder(home), joined.server, witness, relay, state);
     };
     auto node_link = TRY(serve_node());
     log_line("serving " + (agent_folder(home) / "agent.sock").string());
-    Session session(witness, spki, connect_within(connect_wait), state);
+    Session session(witness, spki, connect_within(connect_wait), state, {}, "/proc", prover.get());
     host::enclave::Supervisor supervisor(*enclave, open_root, [&](host::enclave::Enclave&) { return load(); });
     session.revive_with([&]() -> Done {
         if (TRY(supervisor.look())) {

@@ -28,10 +28,11 @@ milliseconds with_jitter(milliseconds interval)
 } // namespace
 
 Outcome<link::Welcome> say_hello(Verifier& verifier, host::enclave::WitnessChamber& witness,
-                                 const Digest& tls_spki_sha256, milliseconds wait)
+                                 const Digest& tls_spki_sha256, RootProver* prover, milliseconds wait)
 {
     const auto evidence = TRY(witness.evidence(tls_spki_sha256, verifier.exporter(), {}));
-    return ask_for<link::Welcome>(verifier, link::Hello{evidence}, wait);
+    const auto root = TRY(root_evidence_for(prover, evidence));
+    return ask_for<link::Welcome>(verifier, link::Hello{evidence, root}, wait);
 }
 
 Done Session::connect()
@@ -40,7 +41,7 @@ Done Session::connect()
         return {};
     }
     auto verifier = TRY(connect_());
-    const auto welcome = TRY(say_hello(*verifier, witness_, tls_spki_sha256_, limits_.answer_wait));
+    const auto welcome = TRY(say_hello(*verifier, witness_, tls_spki_sha256_, prover_, limits_.answer_wait));
     const std::string node(welcome.node);
     log_line("connected as " + node + ", measured every " + std::to_string(welcome.interval_ms) + " ms");
     state_.change([&node](AgentState::View& view) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "services/agent/measurer.hpp"
+#include "services/agent/root_prover.hpp"
 #include "services/agent/state.hpp"
 #include "services/agent/verifier.hpp"
 
@@ -17,19 +18,20 @@ struct SessionLimits {
 
 // Evidence over the connection of `verifier`, and the server's welcome. Every connection begins so.
 host::Outcome<protocol::verifier_link::Welcome> say_hello(Verifier& verifier, host::enclave::WitnessChamber& witness,
-                                                          const Digest& tls_spki_sha256,
+                                                          const Digest& tls_spki_sha256, RootProver* prover,
                                                           std::chrono::milliseconds wait);
 
 class Session {
   public:
     // Requires: all outlive it.
     Session(host::enclave::WitnessChamber& witness, const Digest& tls_spki_sha256, ConnectVerifier connect,
-            AgentState& state, SessionLimits limits = {}, std::string proc = "/proc")
+            AgentState& state, SessionLimits limits = {}, std::string proc = "/proc", RootProver* prover = nullptr)
         : witness_(witness)
         , tls_spki_sha256_(tls_spki_sha256)
         , connect_(std::move(connect))
         , state_(state)
         , limits_(limits)
+        , prover_(prover)
         , measurer_(witness, state.stop_flag(), std::move(proc))
     {
     }
@@ -53,6 +55,7 @@ class Session {
     ConnectVerifier connect_;
     AgentState& state_;
     SessionLimits limits_;
+    RootProver* prover_; // null: the root proves nothing
     Measurer measurer_;
     std::unique_ptr<Verifier> verifier_;
     std::function<host::Done()> revive_;

@@ -38,6 +38,7 @@ class Reader {
     Outcome<std::int64_t> number(const char* key, std::int64_t least, std::int64_t most, std::int64_t otherwise) const;
     Done read_paths(const char* key, protocol::PolicyItemKind kind, Policy& policy) const;
     Done read_facts(Policy& policy) const;
+    Done read_root(Policy& policy) const;
 
     const toml::table& table_;
     const std::string& where_;
@@ -112,9 +113,29 @@ Done Reader::read_facts(Policy& policy) const
     return {};
 }
 
+Done Reader::read_root(Policy& policy) const
+{
+    using protocol::sgx::RootKind;
+    const auto* node = table_.get("root");
+    if (node == nullptr) {
+        return {};
+    }
+    const auto name = node->value_exact<std::string>().value_or("");
+    if (name == "any") {
+        policy.root = RootKind::file;
+    } else if (name == "software-tpm") {
+        policy.root = RootKind::software_tpm;
+    } else if (name == "tpm") {
+        policy.root = RootKind::tpm;
+    } else {
+        return wrong(node, "root must be \"any\", \"software-tpm\" or \"tpm\"");
+    }
+    return {};
+}
+
 Outcome<Policy> Reader::read()
 {
-    TRY(expect_only(table_, {"version", "interval_ms", "hold_ms", "proc", "tree", "file"}));
+    TRY(expect_only(table_, {"version", "interval_ms", "hold_ms", "proc", "root", "tree", "file"}));
     const auto* version = table_.get("version");
     if (version == nullptr || version->value_exact<std::int64_t>() != 1) {
         return wrong(version, "version = 1 is expected");
@@ -126,6 +147,7 @@ Outcome<Policy> Reader::read()
     TRY(read_paths("tree", protocol::PolicyItemKind::tree, policy));
     TRY(read_paths("file", protocol::PolicyItemKind::file, policy));
     TRY(read_facts(policy));
+    TRY(read_root(policy));
     if (policy.entries.empty() || policy.entries.size() > protocol::policy_items_max) {
         return wrong(nullptr, "1 to " + std::to_string(protocol::policy_items_max) +
                                   " things to measure are expected: [[tree]], [[file]] or proc");

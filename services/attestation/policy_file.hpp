@@ -4,6 +4,7 @@
 //   interval_ms = 2000            # between two measurements
 //   hold_ms = 30000               # how long trust outlives silence
 //   proc = ["cmdline", "modules"] # facts of /proc
+//   root = "tpm"                  # what a node's root must be at least: "any", "software-tpm" or "tpm"
 //   [[tree]]
 //   path = "/srv/app"             # every entry below it
 //   [[file]]
@@ -26,6 +27,7 @@ struct PolicyEntry {
 struct Policy {
     std::uint64_t interval_ms = 0;
     std::uint64_t hold_ms = 0;
+    protocol::sgx::RootKind root = protocol::sgx::RootKind::file; // at least; file: any
     std::vector<PolicyEntry> entries;
 };
 

@@ -2,6 +2,7 @@
 
 #include "core/text.hpp"
 #include "host/store/durable_file.hpp"
+#include "protocol/evidence/certificate_chain.hpp"
 
 #include <nlohmann/json.hpp>
 #include <sodium.h>
@@ -20,6 +21,7 @@ constexpr mode_t private_mode = 0600;
 constexpr std::size_t pem_bytes_max = 16384;
 constexpr std::uint64_t invitation_ms = 3'600'000;
 constexpr std::size_t token_bytes = 32;
+constexpr std::size_t authorities_bytes_max = std::size_t{4} << 20U;
 
 std::filesystem::path folder_of(const std::filesystem::path& home)
 {
@@ -54,6 +56,16 @@ Outcome<std::string> load_text(const std::filesystem::path& path)
     const auto content = host::store::load_file(path, pem_bytes_max);
     if (!content && content.error().kind == Kind::missing) {
         return fault(Kind::missing, path.string() + ": there is no server here; run \"caisson server init\" first");
+    }
+    const auto bytes = TRY(content);
+    return std::string(bytes.begin(), bytes.end());
+}
+
+Outcome<std::string> load_tpm_authorities(const std::filesystem::path& home)
+{
+    const auto content = host::store::load_file(folder_of(home) / "tpm-authorities.pem", authorities_bytes_max);
+    if (!content && content.error().kind == Kind::missing) {
+        return std::string();
     }
     const auto bytes = TRY(content);
     return std::string(bytes.begin(), bytes.end());
@@ -130,7 +142,23 @@ Outcome<ServerKeys> load_server(const std::filesystem::path& home)
     TRY(load_secret(folder / "box.key", keys.box_secret.expose()));
     copy_bytes(keys.signing_key.bytes, keys.signing_secret.expose().last(protocol::VerifyingKey::size));
     crypto_scalarmult_base(keys.box_key.bytes.data(), keys.box_secret.expose().data());
+    keys.tpm_authorities = TRY(load_tpm_authorities(home));
     return keys;
+}
+
+Done trust_tpm_authority(const std::filesystem::path& home, const std::filesystem::path& file)
+{
+    TRY(load_text(folder_of(home) / "server.conf")); // there is a server
+    const auto content = TRY(host::store::load_file(file, authorities_bytes_max, host::store::Writers::anyone));
+    auto all = TRY(load_tpm_authorities(home));
+    all += std::string(content.begin(), content.end());
+    const auto read = protocol::evidence::CertificateAuthorities::from_pem(all, "");
+    if (!read) {
+        return fault(Kind::malformed, file.string() + ": " + read.error().what +
+                                          "; the certificates of a TPM's maker in PEM are expected, a root among them");
+    }
+    return host::store::store_file(folder_of(home) / "tpm-authorities.pem", bytes_of(all), private_mode,
+                                   Existing::replace);
 }
 
 Outcome<std::string> invite(const ServerKeys& keys, host::store::TrustStore& store, const std::string& node,

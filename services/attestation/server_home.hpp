@@ -21,13 +21,17 @@ struct ServerKeys {
     protocol::BoxKey box_key;
     host::net::CertifiedKey authority;
     host::net::CertifiedKey tls;
-    std::string listen; // HOST:PORT
+    std::string listen;          // HOST:PORT
+    std::string tpm_authorities; // PEM: whose EK certificates are believed; empty: nobody's
 };
 
 [[nodiscard]] std::filesystem::path database_path(const std::filesystem::path& home);
 
 // Makes everything. Fails: conflict (there is a server already), malformed (address), and what the disk says.
 [[nodiscard]] host::Done init_server(const std::filesystem::path& home, const std::string& listen);
+
+// Adds the certificates in `file` (PEM) to those whose EK certificates are believed. Fails: malformed.
+[[nodiscard]] host::Done trust_tpm_authority(const std::filesystem::path& home, const std::filesystem::path& file);
 
 // Fails: missing (run init), malformed.
 [[nodiscard]] host::Outcome<ServerKeys> load_server(const std::filesystem::path& home);

@@ -130,6 +130,9 @@ Outcome<Service::Reply> Service::dispatch(Peer& peer, const Message& message)
     if (const auto* request = std::get_if<link::Enrol>(&message)) {
         return enrol(peer, *request);
     }
+    if (const auto* request = std::get_if<link::RootOffer>(&message)) {
+        return offer_root(peer, *request);
+    }
     if (!peer.spki_sha256) {
         return fault(Kind::forbidden, "without a certificate only enrolment is possible"); // [ATTEST-1]
     }
@@ -164,6 +167,35 @@ Outcome<protocol::WitnessEvidence> Service::checked_evidence(const Peer& peer, B
     return evidence;
 }
 
+// Which TPM a node has: answered with a secret that only that TPM finds. Whoever asks learns nothing, and enrols nobody
+// without a token.
+Outcome<Service::Reply> Service::offer_root(Peer& peer, const link::RootOffer& request)
+{
+    peer.offered_root = TRY(challenge_root(request, keys_.tpm_authorities, clock_()));
+    Reply reply;
+    reply.message =
+        link::RootChallenge{peer.offered_root->credential.id_object, peer.offered_root->credential.encrypted_secret};
+    return reply;
+}
+
+// A node that enrolled with a TPM shows its evidence over every connection: without it, it is somebody else, or has
+// fallen back to a weaker root.
+Outcome<std::optional<host::store::RootRecord>> Service::checked_root(const std::string& node, Bytes shown,
+                                                                      const protocol::WitnessEvidence& evidence)
+{
+    auto root = TRY(store_.root(node));
+    if (!root) {
+        return root;
+    }
+    if (shown.empty()) {
+        return fault(Kind::unauthentic, node + ": it enrolled with a TPM root and shows no evidence of it; if its root "
+                                               "was made anew, enrol it again");
+    }
+    TRY(recheck_root(*root, shown, evidence, clock_()));
+    TRY(store_.set_root(node, root));
+    return root;
+}
+
 // [ATTEST-3] A token is good once and for an hour; the node's name is the invited one, whatever it calls itself.
 Outcome<Service::Reply> Service::enrol(Peer& peer, const link::Enrol& request)
 {
@@ -171,6 +203,15 @@ Outcome<Service::Reply> Service::enrol(Peer& peer, const link::Enrol& request)
     const auto evidence = TRY(checked_evidence(peer, request.evidence, spki));
     if (evidence.nonce.bytes != request.token) {
         return fault(Kind::unauthentic, "the evidence was made for another token");
+    }
+    std::optional<host::store::RootRecord> root;
+    if (!request.root.empty()) {
+        if (!peer.offered_root) {
+            return fault(Kind::forbidden, "a TPM root is offered before it is proved");
+        }
+        const auto offered = std::move(*peer.offered_root); // good once
+        peer.offered_root.reset();
+        root = TRY(admit_root(offered, request.root, evidence, clock_()));
     }
     Digest token_sha256;
     crypto_hash_sha256(token_sha256.data(), request.token.data(), request.token.size());
@@ -182,7 +223,13 @@ Outcome<Service::Reply> Service::enrol(Peer& peer, const link::Enrol& request)
         return NodeRecord{name, evidence.witness, certified.spki_sha256, now};
     };
     const auto node = TRY(store_.enrol(token_sha256, now, make));
+    TRY(store_.set_root(node.name, root));
     log_(node.name + ": enrolled, witness key " + hex(node.witness_key.bytes));
+    if (root) {
+        log_(node.name + ": its root is a TPM" + (root->simulated ? ", simulated" : "") +
+             (root->tpm.empty() ? ", without a certificate" : ", " + root->tpm) +
+             (root->endorsed ? "" : "; no authority of this server vouches for it"));
+    }
     Reply reply;
     reply.texts.push_back(std::move(certificate));
     reply.message = link::Enrolled{reply.texts.back()};
@@ -200,6 +247,7 @@ Outcome<Service::Reply> Service::hello(Peer& peer, const link::Hello& request)
     if (evidence.witness != node->witness_key) {
         return fault(Kind::unauthentic, node->name + ": the evidence is of another witness than the enrolled one");
     }
+    peer.root = TRY(checked_root(node->name, request.root, evidence));
     const auto timing = TRY(timing_of(store_, node->name));
     peer.policy_key = evidence.policy_key;
     peer.node = std::move(node);
@@ -256,9 +304,13 @@ Outcome<VerdictRecord> Service::judge(const Peer& peer, Bytes document)
     verdict.due_ms = verdict.checked_ms + 2 * timing.interval_ms + overdue_grace_ms;
     verdict.policy = head.policy;
     verdict.platform = head.witness.platform;
-    verdict.root = head.witness.root;
+    verdict.root = proven_root(peer.root);
     verdict.witness_mrenclave = head.witness.mrenclave;
     verdict.keys.assign(head.keys.begin(), head.keys.begin() + static_cast<std::ptrdiff_t>(head.key_count));
+    for (auto& claim : verdict.keys) {
+        const bool emulated = claim.platform != protocol::sgx::Platform::sgx;
+        claim.root = emulated ? verdict.root : claim.root; // what is proven, not what is said
+    }
     if (!record || record->references.empty()) {
         verdict.reasons.push_back(
             {"", "there are no reference values: \"caisson baseline set " + node + " FILE\"", "", ""});
@@ -269,6 +321,11 @@ Outcome<VerdictRecord> Service::judge(const Peer& peer, Bytes document)
     verdict.tier = appraisal.tier;
     verdict.vector = appraisal.vector;
     verdict.reasons = std::move(appraisal.reasons);
+    const auto policy = TRY(parse_policy(record->text, "the policy of " + node));
+    if (auto shortfall = root_shortfall(policy.root, peer.root)) {
+        verdict.tier = TrustTier::contraindicated;
+        verdict.reasons.insert(verdict.reasons.begin(), std::move(*shortfall));
+    }
     return verdict;
 }
 

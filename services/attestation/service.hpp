@@ -5,6 +5,7 @@
 
 #include "host/store/trust_store.hpp"
 #include "protocol/verifier_link.hpp"
+#include "services/attestation/node_root.hpp"
 #include "services/attestation/server_home.hpp"
 
 #include <functional>
@@ -25,6 +26,8 @@ struct Peer {
     std::optional<Digest> spki_sha256; // of its certificate; none before enrolment
 
     std::optional<host::store::NodeRecord> node; // after Hello
+    std::optional<OfferedRoot> offered_root;     // before Enrol
+    std::optional<host::store::RootRecord> root; // after Hello: the TPM root that this connection has proved
     protocol::BoxKey policy_key;
     std::optional<protocol::IterationNonce> outstanding; // the policy that is being measured
     Digest outstanding_policy{};
@@ -55,12 +58,15 @@ class Service {
     };
 
     host::Outcome<Reply> dispatch(Peer& peer, const Message& message);
+    host::Outcome<Reply> offer_root(Peer& peer, const protocol::verifier_link::RootOffer& request);
     host::Outcome<Reply> enrol(Peer& peer, const protocol::verifier_link::Enrol& request);
     host::Outcome<Reply> hello(Peer& peer, const protocol::verifier_link::Hello& request);
     host::Outcome<Reply> policy(Peer& peer);
     host::Outcome<Reply> result(Peer& peer, const protocol::verifier_link::Result& request);
     host::Outcome<Reply> time(const Peer& peer, const protocol::verifier_link::Time& request);
 
+    host::Outcome<std::optional<host::store::RootRecord>> checked_root(const std::string& node, Bytes shown,
+                                                                       const protocol::WitnessEvidence& evidence);
     host::Outcome<protocol::WitnessEvidence> checked_evidence(const Peer& peer, Bytes document, const Digest& spki);
     host::Outcome<host::store::VerdictRecord> judge(const Peer& peer, Bytes document);
     void log_change(const std::string& node, const host::store::VerdictRecord& verdict,

@@ -612,7 +612,7 @@ Observation Gateway::observe() const
 
 Outcome<std::unique_ptr<Enclave>> open_chamber(const std::filesystem::path& home)
 {
-    const auto root = TRY(host::enclave::Root::open_file(home / "root.key"));
+    const auto root = TRY(host::enclave::Root::open(home));
     return Enclave::open({}, root);
 }
 

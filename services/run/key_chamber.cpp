@@ -56,7 +56,7 @@ Outcome<LoadedKey> open_sealed(Enclave& enclave, const std::string& name, Bytes 
     const auto answer = ask(enclave, Request::import_sealed_private_key, doing, sealed);
     if (!answer && answer.error().kind != Kind::unavailable && answer.error().kind != Kind::exhausted) {
         return fault(Kind::unauthentic, doing + ": does not open in this chamber (" + answer.error().what +
-                                            "); it was sealed on another machine or with another root.key, or altered");
+                                            "); it was sealed on another machine or under another root, or altered");
     }
     if (!answer && answer.error().kind == Kind::exhausted) {
         return fault(Kind::exhausted, doing + ": the chamber holds no more keys at once; choose some with --key");
@@ -93,7 +93,7 @@ Outcome<KeyRecord> record_of_new(Enclave& enclave, const std::string& name, Byte
 Outcome<KeyChamber> KeyChamber::open(const std::filesystem::path& home)
 {
     TRY(host::store::make_folder(home, 0700));
-    const auto root = TRY(host::enclave::Root::open_file(home / "root.key"));
+    const auto root = TRY(host::enclave::Root::open(home));
     return KeyChamber(TRY(Enclave::open({}, root)));
 }
 

@@ -26,8 +26,8 @@ std::vector<Frame> one_of_each()
     verdict.reasons[0] = "/etc/hosts: changed";
     verdict.reason_count = 1;
     verdict.next_in_ms = 1000;
-    return {{1, Enrol{{1, 2, 3}, "alpha", some, some}},
-            {2, Hello{some}},
+    return {{1, Enrol{{1, 2, 3}, "alpha", some, some, some}},
+            {2, Hello{some, some}},
             {3, PolicyRequest{}},
             {4, Result{some}},
             {5, time},
@@ -36,6 +36,8 @@ std::vector<Frame> one_of_each()
             {8, Policy{some}},
             {UINT64_MAX, verdict},
             {10, time_answer},
+            {12, RootOffer{some, some, some}},
+            {13, RootChallenge{some, some}},
             {11, Refused{Kind::forbidden, "no"}}};
 }
 
