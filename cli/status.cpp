@@ -29,6 +29,7 @@ struct NodeStatus {
     NodeRecord node;
     std::optional<VerdictRecord> verdict;
     attestation::NodeState state{};
+    std::optional<host::store::RootRecord> root; // none: no TPM has been proved
 };
 
 std::uint64_t unix_ms()
@@ -61,7 +62,8 @@ Outcome<std::vector<NodeStatus>> gather(const std::filesystem::path& home, const
         }
         auto verdict = TRY(store.verdict(node.name));
         const auto state = attestation::state_of(verdict, now);
-        all.push_back({std::move(node), std::move(verdict), state});
+        auto root = TRY(store.root(node.name));
+        all.push_back({std::move(node), std::move(verdict), state, std::move(root)});
     }
     if (all.empty() && !only.empty()) {
         return host::fault(Kind::missing, "status: there is no node \"" + only + "\"");
@@ -90,6 +92,26 @@ void add_verdict(JsonWriter& json, const VerdictRecord& verdict)
     json.end_array();
 }
 
+// What the node's TPM attested last.
+void add_root(JsonWriter& json, const host::store::RootRecord& root)
+{
+    json.name("tpm").begin_object().name("certificate").text(root.tpm).name("endorsed").boolean(root.endorsed);
+    json.name("simulated").boolean(root.simulated).name("checked_ms").number(root.checked_ms);
+    json.name("pcrs").begin_object();
+    std::size_t at = 0;
+    for (unsigned pcr = 0; pcr < 24 && at + sizeof(Digest) <= root.pcrs.size(); ++pcr) {
+        if ((root.pcr_mask >> pcr & 1U) != 0) {
+            json.name(std::to_string(pcr)).text(hex(Bytes(root.pcrs).subspan(at, sizeof(Digest))));
+            at += sizeof(Digest);
+        }
+    }
+    json.end_object().name("images").begin_array();
+    for (at = 0; at + sizeof(Digest) <= root.images.size(); at += sizeof(Digest)) {
+        json.text(hex(Bytes(root.images).subspan(at, sizeof(Digest))));
+    }
+    json.end_array().end_object();
+}
+
 std::string as_json(const std::vector<NodeStatus>& all)
 {
     JsonWriter json;
@@ -99,6 +121,9 @@ std::string as_json(const std::vector<NodeStatus>& all)
         json.name("state").text(attestation::state_name(status.state));
         json.name("witness_key").text(hex(status.node.witness_key.bytes));
         json.name("enrolled_ms").number(status.node.enrolled_ms);
+        if (status.root) {
+            add_root(json, *status.root);
+        }
         if (status.verdict) {
             add_verdict(json, *status.verdict);
         } else {
@@ -143,6 +168,10 @@ std::string as_text(const std::vector<NodeStatus>& all, std::uint64_t now, bool 
                 " ago\n             " + platform_name(status.verdict->platform) + ", " +
                 root_meaning(status.verdict->root) + ", " + std::to_string(status.verdict->keys.size()) +
                 " CURVE keys\n";
+        if (status.root) {
+            text += "             TPM " + cut(status.root->tpm.empty() ? "without a certificate" : status.root->tpm, 60) +
+                    (status.root->endorsed ? "\n" : ": NOT VOUCHED FOR\n");
+        }
         for (const auto& reason : status.verdict->reasons) {
             text += "             " + cut(reason.path, 40) + " " + reason.what + "\n";
             if (!reason.expected.empty() || !reason.found.empty()) {
