@@ -9,15 +9,27 @@
 namespace caisson::trusted {
 namespace {
 
-constexpr std::size_t hardware_words = 8;
+constexpr std::size_t words_per_mix = 8;
 constexpr int hardware_tries = 32;
 constexpr std::size_t chunk_bytes = 512;
 constexpr std::uint64_t bytes_between_mixes = std::uint64_t{1} << 20U;
 constexpr ByteArray<crypto_stream_chacha20_NONCEBYTES> zero_nonce{};
+static_assert(SourceHealth::startup_words % words_per_mix == 0);
 
 bool is_zero(Bytes bytes) noexcept
 {
     return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+}
+
+bool read_word(Random::HardwareSource read, std::uint64_t& word) noexcept
+{
+    for (int tries = 0; tries < hardware_tries; ++tries) {
+        if (read(word)) {
+            return true;
+        }
+        __builtin_ia32_pause();
+    }
+    return false;
 }
 
 } // namespace
@@ -31,40 +43,48 @@ void Random::mix(Bytes input) noexcept
     wipe(next);
 }
 
-// A word that repeats, or is all zeros or ones, is what a broken source gives.
-bool Random::mix_hardware() noexcept
+Random::Drawn Random::draw(Source& source, std::size_t word_count) noexcept
 {
-    std::array<std::uint64_t, hardware_words> words{};
-    std::uint64_t previous = 0;
-    for (auto& word : words) {
-        int tries = 0;
-        while (!hardware_(word)) {
-            if (++tries == hardware_tries) {
-                return false;
+    std::array<std::uint64_t, words_per_mix> words{};
+    const MutableBytes bytes(reinterpret_cast<std::uint8_t*>(words.data()), sizeof words);
+    auto drawn = Drawn::words;
+    for (std::size_t done = 0; done < word_count && drawn == Drawn::words; done += words.size()) {
+        for (auto& word : words) {
+            if (!read_word(source.read, word)) {
+                drawn = Drawn::nothing_ready;
+                break;
+            }
+            if (!source.health.accept(word)) {
+                drawn = Drawn::broken;
+                break;
             }
         }
-        if (word == previous || word == 0 || word == ~std::uint64_t{0}) {
-            return false;
-        }
-        previous = word;
+        mix(bytes);
     }
-    const MutableBytes bytes(reinterpret_cast<std::uint8_t*>(words.data()), sizeof words);
-    mix(bytes);
     wipe(bytes);
-    until_mix_ = bytes_between_mixes;
-    return true;
+    return drawn;
 }
 
-Status Random::start(const Seed& seed, HardwareSource hardware) noexcept
+// [RANDOM-2]
+bool Random::draw_all(std::size_t word_count) noexcept
 {
-    hardware_ = hardware;
+    until_mix_ = bytes_between_mixes;
+    if (rdseed_.read != nullptr && draw(rdseed_, word_count) == Drawn::broken) {
+        return false;
+    }
+    return hardware_.read == nullptr || draw(hardware_, word_count) == Drawn::words;
+}
+
+Status Random::start(const Seed& seed, HardwareSource hardware, HardwareSource rdseed) noexcept
+{
+    hardware_ = {hardware, {}};
+    rdseed_ = {rdseed, {}};
     const bool seeded = !is_zero(seed.expose());
     mix(seed.expose());
-    const bool healthy = hardware_ != nullptr && mix_hardware();
-    if (hardware_ != nullptr && !healthy) {
+    if (!draw_all(SourceHealth::startup_words)) {
         return fail(Kind::unavailable, "the CPU's random number generator fails its health test");
     }
-    if (!healthy && !seeded) {
+    if (hardware == nullptr && !seeded) { // [RANDOM-1]
         return fail(Kind::unavailable, "there is no source of random numbers");
     }
     started_ = true;
@@ -75,8 +95,8 @@ void Random::fill(MutableBytes bytes) noexcept
 {
     CHECK(started_);
     while (!bytes.empty()) {
-        if (hardware_ != nullptr && until_mix_ < chunk_bytes) {
-            CHECK(mix_hardware());
+        if (hardware_.read != nullptr && until_mix_ < chunk_bytes) {
+            CHECK(draw_all(words_per_mix));
         }
         ByteArray<32 + chunk_bytes> stream;
         crypto_stream_chacha20(stream.data(), stream.size(), zero_nonce.data(), key_.expose().data());

@@ -1,6 +1,6 @@
 #include "host/enclave/image/builder.hpp"
 
-#include <elf.h>
+#include "host/enclave/image/elf_file.hpp"
 
 #include <algorithm>
 
@@ -15,27 +15,6 @@ constexpr std::uint64_t regular_rw =
     secinfo_flags(PageType::PT_REG, protocol::sgx::SECINFO_R | protocol::sgx::SECINFO_W);
 constexpr std::uint64_t guard_pages = 16;
 
-template <typename T>
-Result<T> structure_at(Bytes bytes, std::uint64_t offset) noexcept
-{
-    if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) {
-        return fail(Kind::truncated, "the chamber's ELF file ends too early");
-    }
-    T value;
-    std::memcpy(&value, bytes.data() + offset, sizeof value);
-    return value;
-}
-
-Result<Elf64_Ehdr> read_header(Bytes elf) noexcept
-{
-    const auto header = TRY(structure_at<Elf64_Ehdr>(elf, 0));
-    if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-        header.e_machine != EM_X86_64 || header.e_type != ET_DYN || header.e_phentsize != sizeof(Elf64_Phdr)) {
-        return fail(Kind::malformed, "the chamber is not a position-independent x86-64 ELF file");
-    }
-    return header;
-}
-
 std::uint64_t permissions_of(const Elf64_Phdr& segment) noexcept
 {
     std::uint64_t permissions = 0;
@@ -46,19 +25,21 @@ std::uint64_t permissions_of(const Elf64_Phdr& segment) noexcept
 }
 
 // Writes the pages of one segment; returns the offset behind it.
-Result<std::uint64_t> add_segment(SgxsWriter& writer, Bytes elf, const Elf64_Phdr& segment,
-                                  std::uint64_t next_page) noexcept
+Outcome<std::uint64_t> add_segment(SgxsWriter& writer, const ElfFile& elf, const Elf64_Phdr& segment,
+                                   std::uint64_t next_page, std::uint64_t range_bytes)
 {
-    if (segment.p_vaddr % page_bytes != 0 || segment.p_vaddr < next_page || segment.p_filesz > segment.p_memsz ||
-        segment.p_offset > elf.size() || segment.p_filesz > elf.size() - segment.p_offset ||
-        segment.p_memsz > enclave_bytes_max) {
+    if (segment.p_vaddr % page_bytes != 0 || segment.p_vaddr < next_page) {
         return fail(Kind::malformed, "a segment of the chamber's ELF file is out of place");
+    }
+    if (segment.p_memsz > range_bytes || segment.p_vaddr > range_bytes - segment.p_memsz) {
+        return fault(Kind::malformed,
+                     "a segment of the chamber lies outside its range of " + std::to_string(range_bytes) + " bytes");
     }
     const auto permissions = permissions_of(segment);
     if ((permissions & protocol::sgx::SECINFO_W) != 0 && (permissions & protocol::sgx::SECINFO_X) != 0) {
         return fail(Kind::malformed, "a segment of the chamber is writable and executable");
     }
-    const auto content = elf.subspan(segment.p_offset, segment.p_filesz);
+    const auto content = TRY(elf.content(segment));
     std::uint64_t at = 0;
     for (; at < segment.p_memsz; at += page_bytes) {
         const auto from = std::min<std::uint64_t>(at, content.size());
@@ -100,17 +81,22 @@ std::uint64_t add_thread(SgxsWriter& writer, const Layout& layout, std::uint64_t
 
 Outcome<std::vector<std::uint8_t>> build_image(Bytes elf, const Layout& layout)
 {
-    const auto header = TRY(read_header(elf));
-    SgxsWriter writer({layout.ssa_frame_pages, layout.range_bytes});
+    const auto file = TRY(ElfFile::open(elf));
+    const SgxsHeader header{layout.ssa_frame_pages, layout.range_bytes};
+    TRY(check_header(header));
+    SgxsWriter writer(header);
     std::uint64_t end = 0;
-    for (std::size_t index = 0; index < header.e_phnum; ++index) {
-        const auto segment = TRY(structure_at<Elf64_Phdr>(elf, header.e_phoff + index * sizeof(Elf64_Phdr)));
+    for (std::size_t index = 0; index < file.segment_count(); ++index) {
+        const auto segment = TRY(file.segment(index));
         if (segment.p_type == PT_LOAD && segment.p_memsz != 0) {
-            end = TRY(add_segment(writer, elf, segment, end));
+            end = TRY(add_segment(writer, file, segment, end, layout.range_bytes));
         }
     }
+    if (end == 0) {
+        return fault(Kind::malformed, "the chamber's ELF file has nothing to load");
+    }
     for (std::uint32_t thread = 0; thread < layout.threads; ++thread) {
-        end = add_thread(writer, layout, end + guard_pages * page_bytes, header.e_entry);
+        end = add_thread(writer, layout, end + guard_pages * page_bytes, file.entry());
     }
     if (end > layout.range_bytes) {
         return fault(Kind::malformed, "the chamber needs " + std::to_string(end) + " bytes, its range has " +

@@ -1,6 +1,7 @@
 // From a linked chamber (ELF) to an enclave image: its pages as an SGXS stream, and the SIGSTRUCT that signs it.
 #pragma once
 
+#include "airlock/limits.hpp"
 #include "host/enclave/image/sgxs.hpp"
 #include "host/fault.hpp"
 
@@ -10,8 +11,8 @@
 namespace caisson::host::enclave::image {
 
 struct Layout {
-    std::uint64_t range_bytes = 0; // SECS.SIZE
-    std::uint32_t threads = 1;     // each with its own stack, thread page, TCS and SSA frames
+    std::uint64_t range_bytes = airlock::image_range_bytes; // SECS.SIZE
+    std::uint32_t threads = 1; // each with its own stack, thread page, TCS and SSA frames
     std::uint32_t stack_pages = 64;
     std::uint32_t ssa_frames = 2;
     std::uint32_t ssa_frame_pages = 4; // room for an AVX-512 XSAVE area

@@ -9,9 +9,6 @@ using protocol::sgx::eextend_bytes;
 using protocol::sgx::page_bytes;
 
 constexpr std::size_t record_bytes = 64;
-constexpr ByteArray<8> ecreate_tag{'E', 'C', 'R', 'E', 'A', 'T', 'E', 0};
-constexpr ByteArray<8> eadd_tag{'E', 'A', 'D', 'D', 0, 0, 0, 0};
-constexpr ByteArray<8> eextend_tag{'E', 'E', 'X', 'T', 'E', 'N', 'D', 0};
 
 Status expect_zeros(Reader& reader, std::size_t count) noexcept
 {
@@ -38,6 +35,18 @@ bool next_is(const Reader& reader, const ByteArray<8>& tag) noexcept
 
 } // namespace
 
+Status check_header(const SgxsHeader& header) noexcept
+{
+    const auto size = header.size;
+    if (size < 2 * page_bytes || size > enclave_bytes_max || (size & (size - 1)) != 0) {
+        return fail(Kind::malformed, "an enclave's size must be a power of two, up to 64 GiB");
+    }
+    if (header.ssa_frame_pages == 0 || header.ssa_frame_pages > 16) {
+        return fail(Kind::malformed, "an enclave's SSA frame must have 1 to 16 pages");
+    }
+    return {};
+}
+
 Result<SgxsReader> SgxsReader::open(Bytes stream) noexcept
 {
     SgxsReader out(stream);
@@ -45,13 +54,7 @@ Result<SgxsReader> SgxsReader::open(Bytes stream) noexcept
     out.header_.ssa_frame_pages = TRY(out.reader_.read_le<std::uint32_t>());
     out.header_.size = TRY(out.reader_.read_le<std::uint64_t>());
     TRY(expect_zeros(out.reader_, record_bytes - 20));
-    const auto size = out.header_.size;
-    if (size < 2 * page_bytes || size > enclave_bytes_max || (size & (size - 1)) != 0) {
-        return fail(Kind::malformed, "an enclave's size must be a power of two, up to 64 GiB");
-    }
-    if (out.header_.ssa_frame_pages == 0 || out.header_.ssa_frame_pages > 16) {
-        return fail(Kind::malformed, "an enclave's SSA frame must have 1 to 16 pages");
-    }
+    TRY(check_header(out.header_));
     return out;
 }
 

@@ -13,10 +13,18 @@ namespace caisson::host::enclave::image {
 
 inline constexpr std::uint64_t enclave_bytes_max = std::uint64_t{1} << 36U;
 
+// The records of a stream: a tag and 56 bytes of fields; EEXTEND is followed by the chunk.
+inline constexpr ByteArray<8> ecreate_tag{'E', 'C', 'R', 'E', 'A', 'T', 'E', 0};
+inline constexpr ByteArray<8> eadd_tag{'E', 'A', 'D', 'D', 0, 0, 0, 0};
+inline constexpr ByteArray<8> eextend_tag{'E', 'E', 'X', 'T', 'E', 'N', 'D', 0};
+
 struct SgxsHeader {
     std::uint32_t ssa_frame_pages = 0;
     std::uint64_t size = 0; // of the enclave's address range: a power of two
 };
+
+// Fails: malformed (the size is no power of two or above enclave_bytes_max, or the SSA frame not 1 to 16 pages).
+[[nodiscard]] Status check_header(const SgxsHeader& header) noexcept;
 
 struct SgxsPage {
     std::uint64_t offset = 0;

@@ -103,7 +103,9 @@ Outcome<Signer> Signer::open(const std::filesystem::path& path)
     const Owned<BIGNUM> owned_exponent(exponent);
     if (modulus == nullptr || exponent == nullptr || BN_num_bytes(modulus) != static_cast<int>(rsa_bytes) ||
         !BN_is_word(exponent, 3)) {
-        return fault(Kind::malformed, path.string() + ": an RSA-3072 private key with exponent 3 is expected (PEM)");
+        return fault(Kind::malformed, path.string() +
+                                          ": an RSA private key of 3072 bits with exponent 3 is expected, as "
+                                          "PEM; one is made by: openssl genrsa -3 -out signer.pem 3072");
     }
     return Signer(std::move(key));
 }
