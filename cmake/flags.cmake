@@ -39,6 +39,9 @@ else()
   message(FATAL_ERROR "CAISSON_BUILD is '${CAISSON_BUILD}'; it must be dev, release, fuzz, msan or tsan")
 endif()
 
+# Against speculation on SGX CPUs. On the platform `process` it buys nothing; see docs/decisions.
+option(CAISSON_IMAGE_HARDENING "LFENCE after loads and VERW at the exit in chamber images; another MRENCLAVE" OFF)
+
 # What every sealed folder obeys, wherever its objects are linked.
 set(caisson_sealed_options -ffreestanding -fno-exceptions -fno-rtti)
 
@@ -46,3 +49,10 @@ set(caisson_image_options ${caisson_warnings} ${caisson_sealed_options}
     -O2 -g0 -fPIE -fvisibility=hidden -fvisibility-inlines-hidden -fno-threadsafe-statics -mno-red-zone
     -fstack-protector-strong -fcf-protection=none -fno-asynchronous-unwind-tables -fno-unwind-tables
     -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+set(caisson_image_hardening 0)
+if(CAISSON_IMAGE_HARDENING) # bits of protocol::ImageHardening; the note in the image says which
+  set(caisson_image_hardening 3)
+  list(APPEND caisson_image_options -Wa,-mlfence-after-load=yes -Wa,-mlfence-before-indirect-branch=memory
+       -Wa,-mlfence-before-ret=shl)
+endif()
+list(APPEND caisson_image_options -DCAISSON_IMAGE_HARDENING=${caisson_image_hardening})

@@ -26,6 +26,11 @@ Result<std::size_t> seal(Chamber& chamber, Bytes input, MutableBytes output) noe
     return chamber.runtime.seal(SealPolicy::mrsigner, bytes_of("null v1"), input, output);
 }
 
+Result<std::size_t> seal_for_image(Chamber& chamber, Bytes input, MutableBytes output) noexcept
+{
+    return chamber.runtime.seal(SealPolicy::mrenclave, bytes_of("null v1"), input, output);
+}
+
 Result<std::size_t> unseal(Chamber& chamber, Bytes input, MutableBytes output) noexcept
 {
     return chamber.runtime.unseal(bytes_of("null v1"), input, output);
@@ -123,6 +128,7 @@ constexpr std::size_t any = airlock::payload_bytes_max;
 constexpr airlock::Row<Chamber> table[] = {
     {static_cast<std::uint32_t>(Request::echo), "Echo", 0, any, 0, nullptr, echo},
     {static_cast<std::uint32_t>(Request::seal), "Seal", 0, 256, 0, nullptr, seal},
+    {static_cast<std::uint32_t>(Request::seal_for_image), "SealForImage", 0, 256, 0, nullptr, seal_for_image},
     {static_cast<std::uint32_t>(Request::unseal), "Unseal", 0, 512, 0, nullptr, unseal},
     {static_cast<std::uint32_t>(Request::random), "Random", 0, 0, 0, nullptr, random},
     {static_cast<std::uint32_t>(Request::report), "Report", 512, 512, 0, nullptr, report},

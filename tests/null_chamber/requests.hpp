@@ -20,6 +20,7 @@ enum class Request : std::uint32_t {
     system_call = 12,
     box = 13,        // a text -> its secretbox under a key of this start, by libsodium's code
     where_kept = 14, // -> the address, eight octets, of what `keep` was given
+    seal_for_image = 15,
 };
 
 } // namespace caisson::tests::null_chamber

@@ -79,7 +79,7 @@ struct AssociatedData {
     }
 };
 
-// The architecture gives 128 bits; the AEAD wants 256.
+// The architecture gives 128 bits; the AEAD wants 256. [SEAL-2]
 Result<SealKey> seal_key(const Leaves& leaves, const SealedHeader& header) noexcept
 {
     KeyRequest request{};
@@ -91,7 +91,7 @@ Result<SealKey> seal_key(const Leaves& leaves, const SealedHeader& header) noexc
     request.key_id = header.key_id;
     ByteArray<16> key{};
     if (!leaves.egetkey(leaves.context, request, key)) {
-        return fail(Kind::expired, "a blob was sealed by a later version of this chamber");
+        return fail(Kind::unauthentic, "a blob was sealed on another platform or root, or by another kind of chamber");
     }
     constexpr std::string_view purpose = "caisson seal v1";
     SealKey wide;
@@ -103,10 +103,11 @@ Result<SealKey> seal_key(const Leaves& leaves, const SealedHeader& header) noexc
 
 } // namespace
 
-Status EnclaveRuntime::start(const Leaves& leaves, const Seed& seed, Random::HardwareSource hardware) noexcept
+Status EnclaveRuntime::start(const Leaves& leaves, const Seed& seed, Random::HardwareSource hardware,
+                             Random::HardwareSource rdseed) noexcept
 {
     leaves_ = leaves;
-    return random_.start(seed, hardware);
+    return random_.start(seed, hardware, rdseed);
 }
 
 std::uint64_t EnclaveRuntime::ticks() noexcept
@@ -184,6 +185,9 @@ Result<std::size_t> EnclaveRuntime::unseal(Bytes context, Bytes blob, MutableByt
     const auto sealed = reader.rest();
     if (sealed.size() < tag_bytes) {
         return fail(Kind::truncated, "a sealed blob is too short");
+    }
+    if (header.isv_svn > own_report().isv_svn) { // [SEAL-4]; EGETKEY would refuse as well
+        return fail(Kind::expired, "a blob was sealed by a later version of this chamber");
     }
     if (output.size() < sealed.size() - tag_bytes) {
         return fail(Kind::exhausted, "the buffer for an unsealed secret is too small");

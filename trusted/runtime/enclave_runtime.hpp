@@ -18,7 +18,8 @@ struct Leaves {
 class EnclaveRuntime final : public Runtime {
   public:
     // Fails: unavailable (no source of randomness).
-    [[nodiscard]] Status start(const Leaves& leaves, const Seed& seed, Random::HardwareSource hardware) noexcept;
+    [[nodiscard]] Status start(const Leaves& leaves, const Seed& seed, Random::HardwareSource hardware,
+                               Random::HardwareSource rdseed = nullptr) noexcept;
 
     void random(MutableBytes bytes) noexcept override { random_.fill(bytes); }
     [[nodiscard]] std::uint64_t ticks() noexcept override;

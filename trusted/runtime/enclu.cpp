@@ -64,4 +64,11 @@ bool read_hardware_random(std::uint64_t& word) noexcept
     return ready;
 }
 
+bool read_hardware_seed(std::uint64_t& word) noexcept
+{
+    bool ready = false;
+    __asm__ volatile("rdseed %0" : "=r"(word), "=@ccc"(ready));
+    return ready;
+}
+
 } // namespace caisson::trusted

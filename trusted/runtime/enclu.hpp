@@ -11,4 +11,7 @@ namespace caisson::trusted {
 // One word from RDRAND; false when the CPU has none ready.
 [[nodiscard]] bool read_hardware_random(std::uint64_t& word) noexcept;
 
+// The same from RDSEED. Requires: the CPU has it.
+[[nodiscard]] bool read_hardware_seed(std::uint64_t& word) noexcept;
+
 } // namespace caisson::trusted

@@ -2,6 +2,7 @@
 #include "airlock/entry.hpp"
 #include "airlock/ring.hpp"
 #include "core/check.hpp"
+#include "protocol/image_note.hpp"
 #include "trusted/runtime/enclave_runtime.hpp"
 #include "trusted/runtime/enclu.hpp"
 #include "trusted/runtime/ring_server.hpp"
@@ -12,7 +13,7 @@
 // Entry (SDM vol. 3D, EENTER): RAX = CSSA, RBX = TCS, RCX = where to go back to. The builder lays out, downwards from
 // the TCS: the thread page (FS and GS point there), then the stack. CSSA above 0 means an exception inside: a chamber
 // never goes on after one. The thread page keeps the host's stack (8, 16), the way back (24), the canary (40), scratch
-// (48).
+// (48), and for VERW a selector (56).
 __asm__(R"(
     .text
     .globl caisson_entry
@@ -71,7 +72,16 @@ caisson_entry:
     .irp number,0,1,2,3,4,5,6,7
     kxorw %k\number, %k\number, %k\number
     .endr
-7:  mov %gs:8, %rsp
+7:
+)"
+#if (CAISSON_IMAGE_HARDENING & 2) != 0
+        R"(
+    movw %ds, %gs:56
+    verw %gs:56
+)"
+#endif
+        R"(
+    mov %gs:8, %rsp
     mov %gs:16, %rbp
     mov %gs:24, %rbx
     mov $4, %eax
@@ -86,6 +96,17 @@ caisson_fail:
     xor %esi, %esi
     jmp 8b
 )");
+
+// [IMAGE-5] At the front of the first page, by trusted/runtime/chamber.ld.
+struct NoteInImage {
+    caisson::ByteArray<16> magic;
+    std::uint32_t version;
+    std::uint32_t hardening;
+};
+static_assert(sizeof(NoteInImage) == 24);
+[[gnu::section(".caisson_note"), gnu::used]] extern const NoteInImage caisson_note;
+const NoteInImage caisson_note{caisson::protocol::ImageNote::magic, caisson::protocol::ImageNote::current_version,
+                               CAISSON_IMAGE_HARDENING};
 
 extern "C" {
 [[noreturn]] void caisson_fail() noexcept;
@@ -205,8 +226,9 @@ airlock::Ring* served_ring = nullptr;
     protocol::sgx::Report own{};
     leaves.ereport(nullptr, {}, {}, own);
     const auto hardware = has(facts.features, CpuFeature::rdrand) || !is_emulated(own) ? read_hardware_random : nullptr;
+    const auto rdseed = has(facts.features, CpuFeature::rdseed) ? read_hardware_seed : nullptr;
     runtime = new (runtime_memory) EnclaveRuntime;
-    CHECK(runtime->start(leaves, seed, hardware).has_value());
+    CHECK(runtime->start(leaves, seed, hardware, rdseed).has_value());
     set_canary();
     const auto features = allowed_features(facts.features, own.attributes.xfrm);
     caisson_avx_state = vector_state(own.attributes.xfrm);
