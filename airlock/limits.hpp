@@ -8,7 +8,7 @@ namespace caisson::airlock {
 
 // The ring has independent lanes, each with one producer: the owner of the chamber uses lane 0,
 // programs that share the chamber (`caisson run`) use the others.
-inline constexpr std::uint32_t lane_count = 4;
+inline constexpr std::uint32_t lane_count = 16;
 inline constexpr std::uint32_t slots_per_lane = 256; // a power of two
 inline constexpr std::size_t lane_arena_bytes = std::size_t{4} << 20U;
 

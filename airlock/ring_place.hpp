@@ -10,4 +10,7 @@ inline constexpr const char* ring_fd_variable = "CAISSON_RING_FD";
 // closed on the way (Python's subprocess does that).
 inline constexpr const char* run_pid_variable = "CAISSON_RUN_PID";
 
+// "1": secrets that are no handles are used as they are (`caisson run --allow-raw-keys`).
+inline constexpr const char* raw_keys_variable = "CAISSON_ALLOW_RAW_KEYS";
+
 } // namespace caisson::airlock

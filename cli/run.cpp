@@ -46,6 +46,8 @@ void add_run(Command& root, const Globals& globals)
     run.option(
         "--peer", "Z85", wish->peers,
         "the public key of a peer that a gated server key may admit while its machine is trusted; may be repeated");
+    run.flag("--allow-raw-keys", wish->options.allow_raw_keys,
+             "let the program also use secret keys that are no handles; they stay in its memory (default: refused)");
     run.rest("PROGRAM ARGS...", wish->options.program, "the program, as you would start it");
     run.example("caisson run -- python3 subscriber.py", "the program may use every key of this home");
     run.example("caisson run --key alice -- ./service -v", "only the key alice");

@@ -11,10 +11,10 @@ namespace caisson::shim {
 namespace {
 
 constexpr std::array<std::string_view, 4> lines{
-    "caisson: shim: the chamber cannot be reached: it has ended, or more than 3 processes share it; CURVE calls fail "
+    "caisson: shim: the chamber cannot be reached: it has ended, or more than 15 processes share it; CURVE calls fail "
     "from here on; restart under \"caisson run\"\n",
     "caisson: shim: a secret key was refused: the chamber does not know it; give the program the handle that \"caisson "
-    "key show NAME --handle\" prints instead of the secret\n",
+    "key show NAME --handle\" prints instead of the secret, or see \"caisson run --allow-raw-keys\"\n",
     "caisson: shim: a message was refused: it is larger than the chamber takes; send it in parts\n",
     "caisson: shim: the chamber refused a message or handshake: its peer is not trusted now, or a limit is reached; "
     "\"caisson status\" says more\n",

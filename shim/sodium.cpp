@@ -2,9 +2,13 @@
 
 #include "airlock/curve/requests.hpp"
 #include "shim/door.hpp"
+#include "shim/large.hpp"
 #include "shim/notice.hpp"
+#include "shim/raw_keys.hpp"
 
 #include <cstring>
+
+#include <sys/prctl.h>
 
 namespace caisson::shim {
 namespace {
@@ -14,9 +18,8 @@ using airlock::curve::Request;
 constexpr std::size_t key_bytes = 32;
 constexpr std::size_t nonce_bytes = 24;
 constexpr std::size_t tag_bytes = 16;
-constexpr std::size_t message_zero_bytes = 32;                         // NaCl: before a message
-constexpr std::size_t box_zero_bytes = 16;                             // NaCl: before a box
-constexpr std::size_t text_bytes_max = airlock::message_bytes_max + 1; // libzmq's flags octet before its message
+constexpr std::size_t message_zero_bytes = 32; // NaCl: before a message
+constexpr std::size_t box_zero_bytes = 16;     // NaCl: before a box
 constexpr int done = 0;
 constexpr int refused = -1;
 
@@ -42,7 +45,13 @@ void after_fork_in_child()
 [[gnu::constructor]] void begin() noexcept
 {
     door.place_at(ring_place_from_environment());
+    read_whether_raw_keys_are_allowed();
     ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+constexpr std::uint32_t number(Request request) noexcept
+{
+    return static_cast<std::uint32_t>(request);
 }
 
 struct Keys {
@@ -84,35 +93,84 @@ void tell(Kind kind, Request request) noexcept
 Result<std::size_t> ask(Request request, std::initializer_list<Bytes> parts,
                         std::initializer_list<MutableBytes> outputs) noexcept
 {
-    auto answer = door.ask(static_cast<std::uint32_t>(request), parts, outputs);
+    auto answer = door.ask(number(request), parts, outputs);
     if (!answer) {
         tell(answer.error().kind, request);
     }
     return answer;
 }
 
+// [SHIM-4] Whether a secret that the chamber does not know is used as it is, and by whom: by the chamber, as a
+// long-term key, where CURVE uses one; here where CURVE has no part.
+enum class RawUse : std::uint8_t { none, in_chamber, here };
+
+RawUse raw_use(const Error& error, Request request, const unsigned char* nonce) noexcept
+{
+    if (!raw_keys_allowed() || error.kind != Kind::missing) {
+        return RawUse::none;
+    }
+    const bool with_secret = request == Request::box || request == Request::box_open;
+    switch (nonce_use(nonce)) {
+    case NonceUse::long_term: return with_secret ? RawUse::in_chamber : RawUse::none;
+    case NonceUse::none: return RawUse::here;
+    case NonceUse::other_curve: break; // a handle whose key has ended is no key
+    }
+    return RawUse::none;
+}
+
+Result<std::size_t> ask_seal(Request request, const Keys& keys, const unsigned char* nonce, Bytes message,
+                             MutableBytes tag, MutableBytes ciphertext) noexcept
+{
+    const Bytes nonce_view{nonce, nonce_bytes};
+    return keys.public_key == nullptr
+               ? door.ask(number(request), {key_view(keys.handle), nonce_view, message}, {tag, ciphertext})
+               : door.ask(number(request), {key_view(keys.handle), key_view(keys.public_key), nonce_view, message},
+                          {tag, ciphertext});
+}
+
+Result<std::size_t> ask_open(Request request, const Keys& keys, const unsigned char* nonce, Bytes tag, Bytes ciphertext,
+                             MutableBytes message) noexcept
+{
+    const Bytes nonce_view{nonce, nonce_bytes};
+    return keys.public_key == nullptr
+               ? door.ask(number(request), {key_view(keys.handle), nonce_view, tag, ciphertext}, {message})
+               : door.ask(number(request),
+                          {key_view(keys.handle), key_view(keys.public_key), nonce_view, tag, ciphertext}, {message});
+}
+
+bool import_raw(const Keys& keys) noexcept
+{
+    return door.ask(number(Request::import_raw), {key_view(keys.handle)}, {}).has_value();
+}
+
 // [SHIM-3] Tag and ciphertext of `message`, which may lie where they go.
 int encrypt(unsigned char* tag, unsigned char* ciphertext, Bytes message, const unsigned char* nonce,
             const Keys& keys) noexcept
 {
-    if (message.size() > text_bytes_max) {
-        notice_once(Notice::too_large); // [SHIM-5]
-        return refused;
-    }
+    const auto request = keys.public_key == nullptr ? Request::box_afternm : Request::box;
     const MutableBytes tag_view{tag, tag_bytes};
     const MutableBytes ciphertext_view{ciphertext, message.size()};
-    const auto request = keys.public_key == nullptr ? Request::box_afternm : Request::box;
+    const bool large = message.size() > request_text_bytes_max;
     Result<std::size_t> answer = fail(Kind::expired, "a key the chamber refused to make");
     if (!is_dead(keys.handle)) {
-        const Bytes nonce_view{nonce, nonce_bytes};
-        answer = keys.public_key == nullptr
-                     ? ask(request, {key_view(keys.handle), nonce_view, message}, {tag_view, ciphertext_view})
-                     : ask(request, {key_view(keys.handle), key_view(keys.public_key), nonce_view, message},
-                           {tag_view, ciphertext_view});
+        const auto seal = [&] {
+            return large ? seal_large(door, {key_view(keys.handle), {nonce, nonce_bytes}, keys.public_key != nullptr},
+                                      message, tag_view, ciphertext_view)
+                         : ask_seal(request, keys, nonce, message, tag_view, ciphertext_view);
+        };
+        answer = seal();
+        const auto use = answer ? RawUse::none : raw_use(answer.error(), request, nonce);
+        if (use == RawUse::here) {
+            return raw_seal(tag, ciphertext, message, nonce, {keys.handle, keys.public_key});
+        }
+        if (use == RawUse::in_chamber && import_raw(keys)) {
+            answer = seal();
+        }
     }
     if (answer) {
         return *answer == tag_bytes + message.size() ? done : refused;
     }
+    tell(answer.error().kind, request);
     // [SHIM-6] libzmq aborts the program when encryption fails. What has to end is the connection: its peer gets
     // zeros, which no key opens.
     std::memset(tag, 0, tag_bytes);
@@ -128,18 +186,26 @@ int decrypt(unsigned char* message, const unsigned char* tag, Bytes ciphertext, 
     if (is_dead(keys.handle)) {
         return refused;
     }
-    if (ciphertext.size() > text_bytes_max) {
-        notice_once(Notice::too_large); // [SHIM-5]
-        return refused;
-    }
-    const Bytes nonce_view{nonce, nonce_bytes};
+    const auto request = keys.public_key == nullptr ? Request::box_open_afternm : Request::box_open;
     const Bytes tag_view{tag, tag_bytes};
     const MutableBytes message_view{message, ciphertext.size()};
-    const auto answer =
-        keys.public_key == nullptr
-            ? ask(Request::box_open_afternm, {key_view(keys.handle), nonce_view, tag_view, ciphertext}, {message_view})
-            : ask(Request::box_open,
-                  {key_view(keys.handle), key_view(keys.public_key), nonce_view, tag_view, ciphertext}, {message_view});
+    const auto open = [&] {
+        return ciphertext.size() > request_text_bytes_max
+                   ? open_large(door, {key_view(keys.handle), {nonce, nonce_bytes}, keys.public_key != nullptr},
+                                tag_view, ciphertext, message_view)
+                   : ask_open(request, keys, nonce, tag_view, ciphertext, message_view);
+    };
+    auto answer = open();
+    const auto use = answer ? RawUse::none : raw_use(answer.error(), request, nonce);
+    if (use == RawUse::here) {
+        return raw_open(message, tag, ciphertext, nonce, {keys.handle, keys.public_key});
+    }
+    if (use == RawUse::in_chamber && import_raw(keys)) {
+        answer = open();
+    }
+    if (!answer) {
+        tell(answer.error().kind, request);
+    }
     return answer && *answer == ciphertext.size() ? done : refused;
 }
 
@@ -176,6 +242,14 @@ int decrypt_easy(unsigned char* message, const unsigned char* box, unsigned long
     return size < tag_bytes ? refused : decrypt(message, box, {box + tag_bytes, size - tag_bytes}, nonce, keys);
 }
 
+// [SHIM-12] libzmq makes transient keys on its own threads, which it names; a key to keep is made on a program's.
+bool is_libzmq_thread() noexcept
+{
+    constexpr char libzmq_name[] = "ZMQbg";
+    char name[16] = {};
+    return ::prctl(PR_GET_NAME, name) == 0 && std::memcmp(name, libzmq_name, sizeof libzmq_name - 1) == 0;
+}
+
 } // namespace
 } // namespace caisson::shim
 
@@ -189,7 +263,9 @@ int crypto_box_keypair(unsigned char* public_key, unsigned char* handle)
 {
     const MutableBytes public_view{public_key, shim::key_bytes};
     const MutableBytes handle_view{handle, shim::key_bytes};
-    const auto answer = shim::ask(Request::box_keypair, {}, {public_view, handle_view});
+    const std::uint32_t flags = shim::is_libzmq_thread() ? 0 : caisson::airlock::curve::keypair_lasting;
+    const Bytes flags_view{reinterpret_cast<const std::uint8_t*>(&flags), sizeof flags};
+    const auto answer = shim::ask(Request::box_keypair, {flags_view}, {public_view, handle_view});
     if (answer) {
         return *answer == 2 * shim::key_bytes ? shim::done : shim::refused;
     }
@@ -204,19 +280,30 @@ int crypto_scalarmult_base(unsigned char* public_key, const unsigned char* handl
     if (shim::is_dead(handle)) {
         return shim::refused;
     }
-    const auto answer =
-        shim::ask(Request::scalarmult_base, {shim::key_view(handle)}, {MutableBytes{public_key, shim::key_bytes}});
+    const auto answer = shim::door.ask(shim::number(Request::scalarmult_base), {shim::key_view(handle)},
+                                       {MutableBytes{public_key, shim::key_bytes}});
+    if (!answer && answer.error().kind == Kind::missing && shim::raw_keys_allowed()) {
+        return shim::raw_public_key(public_key, handle);
+    }
+    if (!answer) {
+        shim::tell(answer.error().kind, Request::scalarmult_base);
+    }
     return answer && *answer == shim::key_bytes ? shim::done : shim::refused;
 }
 
 int crypto_box_beforenm(unsigned char* shared, const unsigned char* public_key, const unsigned char* handle)
 {
     if (!shim::is_dead(handle)) {
-        const auto answer = shim::ask(Request::beforenm, {shim::key_view(handle), shim::key_view(public_key)},
-                                      {MutableBytes{shared, shim::key_bytes}});
+        const auto answer =
+            shim::door.ask(shim::number(Request::beforenm), {shim::key_view(handle), shim::key_view(public_key)},
+                           {MutableBytes{shared, shim::key_bytes}});
         if (answer) {
             return *answer == shim::key_bytes ? shim::done : shim::refused;
         }
+        if (answer.error().kind == Kind::missing && shim::raw_keys_allowed()) {
+            return shim::raw_shared_key(shared, public_key, handle); // CURVE makes none with a long-term key
+        }
+        shim::tell(answer.error().kind, Request::beforenm);
         if (answer.error().kind == Kind::missing || answer.error().kind == Kind::unavailable) {
             return shim::refused;
         }

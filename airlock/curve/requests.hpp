@@ -33,6 +33,14 @@ enum class Request : std::uint32_t {
     process_error = 21,    // session u32, ERROR body -> reason
     close_session = 23,    // session u32 ->
 
+    // A message larger than a request, in pieces of any size. The host keeps what comes out until the end is there.
+    produce_message_begin = 24,  // session u32, flags u32, text_bytes u64 -> body[33], its tag still zeros
+    produce_message_piece = 25,  // session u32, text -> ciphertext
+    produce_message_finish = 26, // session u32 -> tag[16], for its place in the body
+    process_message_begin = 27,  // session u32, text_bytes u64, body[33] ->
+    process_message_piece = 28,  // session u32, ciphertext -> text that nobody has vouched for yet
+    process_message_finish = 29, // session u32 -> flags u32: now it is believed
+
     // The gate: what the attestation server signs.
     time_nonce = 30,        // -> nonce[32]; the one before is void
     accept_time_token = 31, // signed token ->
@@ -43,7 +51,7 @@ enum class Request : std::uint32_t {
                             // sessions that would be refused a message now; they are closed
 
     // libsodium-shaped, for the shim. The chamber follows the protocol by the nonces' prefixes.
-    box_keypair = 40,      // -> public_key[32], handle[32]
+    box_keypair = 40,      // flags u32 (keypair_lasting) or nothing -> public_key[32], handle[32]
     scalarmult_base = 41,  // handle[32] -> public_key[32]
     box = 42,              // handle[32], public_key[32], nonce[24], text -> box (tag first)
     box_open = 43,         // handle[32], public_key[32], nonce[24], box -> text
@@ -72,9 +80,26 @@ enum class Request : std::uint32_t {
     e2e_process_letter = 96,   // key u32, packet -> sender_public_key[32], number u64, flags u32, text
     e2e_seal_sender = 97,      // key u32, sender_public_key[32] -> sealed
     e2e_unseal_sender = 98,    // key u32, sender_public_key[32], sealed ->
+    import_raw = 47, // secret[32] ->    stands for itself from here on, as a long-term key
+
+    // box_afternm and box_open_afternm in pieces.
+    box_afternm_begin = 50,       // handle[32], nonce[24], text_bytes u64 ->
+    box_afternm_piece = 51,       // handle[32], text -> ciphertext
+    box_afternm_finish = 52,      // handle[32] -> tag[16]
+    box_open_afternm_begin = 53,  // handle[32], nonce[24], text_bytes u64, tag[16] ->
+    box_open_afternm_piece = 54,  // handle[32], ciphertext -> text that nobody has vouched for yet
+    box_open_afternm_finish = 55, // handle[32] ->
+
+    // What handles of lasting pairs are made with: it makes them good in every chamber that gets it.
+    create_handle_key = 60, // -> sealed
+    import_handle_key = 61, // sealed ->
+
+    new_epoch = 62, // -> this machine was copied, restored or moved: ends all that counts nonces
 };
 
 inline constexpr std::uint32_t key_gated = 1; // only peers the attestation server trusts now
+
+inline constexpr std::uint32_t keypair_lasting = 1; // a key to keep, not one of a single handshake
 
 inline constexpr std::uint32_t message_more = 1;
 inline constexpr std::uint32_t message_command = 2;
@@ -89,6 +114,9 @@ enum class SessionState : std::uint32_t {
     ready_awaited = 3,   // client
     ready_due = 4,       // server
     open = 5,
+    open_sealing = 6, // a message to the peer is unfinished
+    open_opening = 7, // one from the peer is
+    open_both = 8,
 };
 
 inline constexpr std::size_t key_bytes = 32;
@@ -97,11 +125,15 @@ inline constexpr std::size_t box_tag_bytes = 16;
 inline constexpr std::size_t sealed_key_bytes_max = 320;
 inline constexpr std::size_t metadata_bytes_max = std::size_t{16} << 10U;
 inline constexpr std::size_t keys_max = 64;
-inline constexpr std::size_t sessions_max = 1024;
 inline constexpr std::size_t sweep_places_max = 4096;
 inline constexpr std::size_t e2e_sessions_max = 256;
 inline constexpr std::size_t e2e_correspondents_max = 128; // senders of letters, of all keys together
 inline constexpr std::size_t e2e_sealed_sender_bytes_max = 1024;
+inline constexpr std::size_t sessions_max = 10240;
+inline constexpr std::size_t streams_max = 64; // unfinished messages
+inline constexpr std::uint64_t streamed_bytes_max = std::uint64_t{1} << 36U;
+// What stands before the text of a MESSAGE: name, nonce, tag, flags octet.
+inline constexpr std::size_t message_head_bytes = 33;
 
 // What a report of a key says: SHA-256 of this text and the public key, then zeros.
 inline constexpr std::string_view report_domain = "caisson curve key v1";

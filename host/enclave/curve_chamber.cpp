@@ -1,7 +1,10 @@
 #include "host/enclave/curve_chamber.hpp"
 
+#include "core/secret.hpp"
 #include "core/wire.hpp"
 #include "protocol/curve.hpp"
+
+#include <algorithm>
 
 namespace caisson::host::enclave {
 namespace {
@@ -11,6 +14,10 @@ using airlock::curve::Request;
 constexpr std::size_t small_answer_bytes = 512;
 constexpr std::size_t id_bytes = sizeof(std::uint32_t);
 constexpr std::size_t initiate_answer_bytes = 8 + protocol::CurveKey::size + airlock::curve::metadata_bytes_max + 512;
+
+// A piece of a large message; a multiple of what vector kernels take at once.
+constexpr std::size_t piece_bytes_max = airlock::message_bytes_max;
+static_assert(id_bytes + piece_bytes_max <= airlock::payload_bytes_max);
 
 constexpr std::uint32_t number(Request request) noexcept
 {
@@ -24,6 +31,24 @@ std::vector<std::uint8_t> with_id(std::uint32_t id, Bytes rest)
     writer.write_le(id);
     writer.write_bytes(rest);
     return input;
+}
+
+// Calls `batch` for each run of messages that fit into requests, and `large` for each that does not.
+template <typename Batch, typename Large>
+void in_runs(std::span<CurveMessage> messages, std::size_t bytes_max, Batch batch, Large large)
+{
+    while (!messages.empty()) {
+        const auto fits = [bytes_max](const CurveMessage& message) { return message.input.size() <= bytes_max; };
+        const auto end = std::find_if_not(messages.begin(), messages.end(), fits);
+        const auto count = static_cast<std::size_t>(end - messages.begin());
+        if (count == 0) {
+            large(messages.front());
+            messages = messages.subspan(1);
+            continue;
+        }
+        batch(messages.first(count));
+        messages = messages.subspan(count);
+    }
 }
 
 } // namespace
@@ -114,7 +139,7 @@ std::vector<std::uint32_t> CurveChamber::sweep_sessions()
     return ended;
 }
 
-void CurveChamber::produce_messages(std::span<CurveMessage> messages)
+void CurveChamber::produce_batch(std::span<CurveMessage> messages)
 {
     std::vector<std::vector<std::uint8_t>> inputs;
     std::vector<Enclave::Call> calls;
@@ -137,7 +162,7 @@ void CurveChamber::produce_messages(std::span<CurveMessage> messages)
     }
 }
 
-void CurveChamber::process_messages(std::span<CurveMessage> messages)
+void CurveChamber::process_batch(std::span<CurveMessage> messages)
 {
     std::vector<std::vector<std::uint8_t>> inputs;
     std::vector<Enclave::Call> calls;
@@ -159,6 +184,124 @@ void CurveChamber::process_messages(std::span<CurveMessage> messages)
         std::memcpy(&message.flags, message.output.data(), id_bytes);
         message.output.resize(*result);
         message.output.erase(message.output.begin(), message.output.begin() + id_bytes);
+    }
+}
+
+void CurveChamber::produce_messages(std::span<CurveMessage> messages)
+{
+    in_runs(
+        messages, airlock::message_bytes_max, [this](std::span<CurveMessage> run) { produce_batch(run); },
+        [this](CurveMessage& message) { produce_large(message); });
+}
+
+void CurveChamber::process_messages(std::span<CurveMessage> messages)
+{
+    in_runs(
+        messages, airlock::message_bytes_max + airlock::curve::message_head_bytes,
+        [this](std::span<CurveMessage> run) { process_batch(run); },
+        [this](CurveMessage& message) { process_large(message); });
+}
+
+Result<ByteArray<airlock::curve::message_head_bytes>>
+CurveChamber::begin_produce(std::uint32_t session, std::uint32_t flags, std::uint64_t text_bytes)
+{
+    ByteArray<sizeof flags + sizeof text_bytes> input;
+    Writer writer(input);
+    writer.write_le(flags);
+    writer.write_le(text_bytes);
+    TRY(writer.finish());
+    const auto answer = TRY(ask(Request::produce_message_begin, session, input, airlock::curve::message_head_bytes));
+    return Reader(answer).read_array<airlock::curve::message_head_bytes>();
+}
+
+Status CurveChamber::produce_piece(std::uint32_t session, Bytes text, MutableBytes ciphertext)
+{
+    return pass_pieces(Request::produce_message_piece, session, text, ciphertext);
+}
+
+Result<CurveTag> CurveChamber::finish_produce(std::uint32_t session)
+{
+    const auto answer = TRY(ask(Request::produce_message_finish, session, {}, sizeof(CurveTag)));
+    return Reader(answer).read_array<sizeof(CurveTag)>();
+}
+
+Status CurveChamber::begin_process(std::uint32_t session, Bytes head, std::uint64_t text_bytes)
+{
+    ByteArray<sizeof text_bytes + airlock::curve::message_head_bytes> input;
+    Writer writer(input);
+    writer.write_le(text_bytes);
+    writer.write_bytes(head);
+    TRY(writer.finish());
+    TRY(ask(Request::process_message_begin, session, input, 0));
+    return {};
+}
+
+Status CurveChamber::process_piece(std::uint32_t session, Bytes ciphertext, MutableBytes text)
+{
+    return pass_pieces(Request::process_message_piece, session, ciphertext, text);
+}
+
+Result<std::uint32_t> CurveChamber::finish_process(std::uint32_t session)
+{
+    const auto answer = TRY(ask(Request::process_message_finish, session, {}, sizeof(std::uint32_t)));
+    return Reader(answer).read_le<std::uint32_t>();
+}
+
+Status CurveChamber::pass_pieces(Request request, std::uint32_t session, Bytes from, MutableBytes to)
+{
+    std::vector<std::uint8_t> input;
+    while (!from.empty()) {
+        const auto piece = from.first(std::min(from.size(), piece_bytes_max));
+        if (to.size() < piece.size()) {
+            return fail(Kind::exhausted, "the buffer for a piece is too small");
+        }
+        input.resize(id_bytes + piece.size());
+        Writer writer(input);
+        writer.write_le(session);
+        writer.write_bytes(piece);
+        if (TRY(enclave_.call(number(request), input, to.first(piece.size()))) != piece.size()) {
+            return fail(Kind::unavailable, "the chamber's answer has another size");
+        }
+        from = from.subspan(piece.size());
+        to = to.subspan(piece.size());
+    }
+    return {};
+}
+
+void CurveChamber::produce_large(CurveMessage& message)
+{
+    constexpr std::size_t head_bytes = airlock::curve::message_head_bytes;
+    const auto produce = [&]() -> Status {
+        message.output.resize(head_bytes + message.input.size());
+        const MutableBytes body(message.output);
+        copy_bytes(body, TRY(begin_produce(message.session, message.flags, message.input.size())));
+        TRY(produce_piece(message.session, message.input, body.subspan(head_bytes)));
+        const auto tag = TRY(finish_produce(message.session));
+        copy_bytes(body.subspan(head_bytes - 1 - tag.size()), tag);
+        return {};
+    };
+    message.status = produce();
+    if (!message.status) {
+        message.output.clear();
+    }
+}
+
+// [CURVE-41] The text stays here until the chamber has seen the last of it.
+void CurveChamber::process_large(CurveMessage& message)
+{
+    constexpr std::size_t head_bytes = airlock::curve::message_head_bytes;
+    const auto process = [&]() -> Status {
+        const auto ciphertext = message.input.subspan(head_bytes);
+        message.output.resize(ciphertext.size());
+        TRY(begin_process(message.session, message.input.first(head_bytes), ciphertext.size()));
+        TRY(process_piece(message.session, ciphertext, message.output));
+        message.flags = TRY(finish_process(message.session));
+        return {};
+    };
+    message.status = process();
+    if (!message.status) {
+        wipe(message.output);
+        message.output.clear();
     }
 }
 

@@ -38,6 +38,8 @@ struct CurveMessage {
     Status status; // why not
 };
 
+using CurveTag = ByteArray<airlock::curve::box_tag_bytes>;
+
 // Not owning: the Enclave outlives it. Safe for concurrent use as far as Enclave is.
 class CurveChamber {
   public:
@@ -57,11 +59,29 @@ class CurveChamber {
     // The sessions that the chamber has closed just now, because it would refuse them a message.
     std::vector<std::uint32_t> sweep_sessions();
 
-    // All with one crossing; each has its own status.
+    // All with one crossing, each with its own status; one that is larger than a request goes alone, in pieces.
     void produce_messages(std::span<CurveMessage> messages);
     void process_messages(std::span<CurveMessage> messages);
 
+    // Messages of any size, in order: begin, pieces, finish. A session has one unfinished message each way, and nothing
+    // else goes that way meanwhile. Fails: exhausted (try later), and what ends the session.
+    // The first 33 octets of the body, whose tag (at octet 16) `finish` gives.
+    Result<ByteArray<airlock::curve::message_head_bytes>> begin_produce(std::uint32_t session, std::uint32_t flags,
+                                                                        std::uint64_t text_bytes);
+    Status produce_piece(std::uint32_t session, Bytes text, MutableBytes ciphertext);
+    Result<CurveTag> finish_produce(std::uint32_t session);
+    // Keep what process_piece writes to yourself until finish_process has said yes.
+    Status begin_process(std::uint32_t session, Bytes head, std::uint64_t text_bytes);
+    Status process_piece(std::uint32_t session, Bytes ciphertext, MutableBytes text);
+    Result<std::uint32_t> finish_process(std::uint32_t session); // flags
+
   private:
+    // `text` and `ciphertext` may be the same place.
+    Status pass_pieces(airlock::curve::Request request, std::uint32_t session, Bytes from, MutableBytes to);
+    void produce_large(CurveMessage& message);
+    void process_large(CurveMessage& message);
+    void produce_batch(std::span<CurveMessage> messages);
+    void process_batch(std::span<CurveMessage> messages);
     Result<std::vector<std::uint8_t>> ask(airlock::curve::Request request, std::uint32_t subject, Bytes rest,
                                           std::size_t room);
 

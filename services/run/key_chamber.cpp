@@ -147,4 +147,29 @@ Outcome<KeyRecord> KeyChamber::reseal(const KeyRecord& record)
     return resealed;
 }
 
+// Two that begin in a new home at once: the first to store it wins, and both use that one.
+host::Done KeyChamber::load_handle_key(const std::filesystem::path& home)
+{
+    const auto path = home / "handles.key";
+    const std::string doing = "run: " + path.string();
+    auto stored = host::store::load_file(path, airlock::curve::sealed_key_bytes_max);
+    if (!stored && stored.error().kind == Kind::missing) {
+        const auto made = TRY(ask(*enclave_, Request::create_handle_key, doing, {}));
+        const auto kept = host::store::store_file(path, made, 0600, host::store::Existing::keep);
+        if (!kept && kept.error().kind != Kind::conflict) {
+            return kept;
+        }
+        stored = host::store::load_file(path, airlock::curve::sealed_key_bytes_max);
+    }
+    const auto sealed = TRY(std::move(stored));
+    const auto taken = ask(*enclave_, Request::import_handle_key, doing, sealed);
+    if (!taken) {
+        return fault(Kind::unauthentic,
+                     doing + ": does not open in this chamber (" + taken.error().what +
+                         "); restore it with the root.key it was made under, or remove it: handles of keys that "
+                         "programs made themselves are then void");
+    }
+    return {};
+}
+
 } // namespace caisson::services::run

@@ -147,11 +147,15 @@ Program program_of(const RunOptions& options, const std::filesystem::path& shim,
 {
     const char* others = std::getenv("LD_PRELOAD");
     const bool has_others = others != nullptr && *others != '\0';
-    return {options.program,
-            {{"LD_PRELOAD", shim.string() + (has_others ? ":" + std::string(others) : "")},
-             {airlock::ring_fd_variable, std::to_string(ring_fd)},
-             {airlock::run_pid_variable, std::to_string(::getpid())}},
-            ring_fd};
+    Program program{options.program,
+                    {{"LD_PRELOAD", shim.string() + (has_others ? ":" + std::string(others) : "")},
+                     {airlock::ring_fd_variable, std::to_string(ring_fd)},
+                     {airlock::run_pid_variable, std::to_string(::getpid())}},
+                    ring_fd};
+    if (options.allow_raw_keys) {
+        program.environment[airlock::raw_keys_variable] = "1";
+    }
+    return program;
 }
 
 } // namespace
@@ -163,7 +167,13 @@ Outcome<int> run(const RunOptions& options)
     if (const auto why = why_unreachable(options.program.front()); !why.empty()) {
         options.warn({Kind::unacceptable, "run: " + why + "; use \"caisson gateway\" for it"});
     }
+    if (options.allow_raw_keys) {
+        options.warn({Kind::unacceptable,
+                      "run: --allow-raw-keys: secrets that are no handles of the chamber stay in the program's memory, "
+                      "and nothing is claimed for them"});
+    }
     auto chamber = TRY(KeyChamber::open(options.home));
+    TRY(chamber.load_handle_key(options.home));
     auto keys = TRY(load_keys(options, chamber));
     const auto feeder = start_feeder(options, chamber, std::move(keys));
     Lookout lookout(options, chamber, feeder.get());

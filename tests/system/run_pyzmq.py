@@ -92,16 +92,57 @@ class Client:
         return self.socket.recv() == message
 
 
-def the_largest_message_passes_and_a_larger_one_ends_its_connection_alone(home):  # [SHIM-5]
+def messages_of_any_size_pass_both_ways(home):  # [SHIM-5]
     public, handle = sealed_pair(home, "server")
-    server = home.start_run(*home.peer_words("echo", public, handle, count=4))
+    sizes = (MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX + 1, (3 << 20) + 7, 64 << 20)
+    server = home.start_run(*home.peer_words("echo", public, handle, count=len(sizes) + 1))
     endpoint = server.line()
     with Client(public, endpoint) as client, Client(public, endpoint) as other:
-        expect(client.echoes(b"x" * MESSAGE_BYTES_MAX), "the largest message came back altered")
-        expect(other.echoes(b"before"), "the other client")
-        client.socket.send(b"x" * (MESSAGE_BYTES_MAX + 1))
-        time.sleep(0.3)
-        expect(other.echoes(b"after"), "the other client after a message that was too large")
+        for size in sizes:
+            expect(client.echoes(os.urandom(1 << 20) * (size >> 20) + os.urandom(size % (1 << 20))), f"{size} octets")
+        expect(other.echoes(b"after"), "the other client")
+
+
+def a_pair_that_a_program_made_is_known_in_the_next_run(home):  # [SHIM-12]
+    sealed_pair(home, "any")
+    make = "import zmq; print(*(key.decode() for key in zmq.curve_keypair()))"
+    public, handle = home.start_run(PYTHON, "-c", make).line().split()
+    show = "import sys, zmq; print(zmq.curve_public(sys.argv[1].encode()).decode())"
+    expect(home.start_run(PYTHON, "-c", show, handle).line() == public, "another key, or none")
+    with open(os.path.join(home.folder, "handles.key"), "r+b") as file:
+        octets = bytearray(file.read())
+        octets[-1] ^= 1
+        file.seek(0)
+        file.write(octets)
+    status, _, err = home.run("run", "--", "/bin/true")
+    expect(status == 65 and "handles.key" in err, f"an altered handle key: status {status}: {err}")
+
+
+def raw_keys_work_when_they_are_allowed_and_that_is_said(home):  # [SHIM-4] [SHIM-11]
+    sealed_pair(home, "any")
+    server_public, server_secret = plain_pair()
+    client_public, client_secret = plain_pair()
+    allow = [home.caisson, "--home", home.folder, "run", "--allow-raw-keys", "--"]
+    server = home.start(*allow, *home.peer_words("echo", server_public, server_secret, count=COUNT))
+    home.start(*allow, *home.peer_words("ask", client_public, client_secret, server_key=server_public,
+                                        endpoint=server.line(), count=COUNT)).expect_ok()
+    status, out, err = server.finish()
+    expect(status == 0 and out.strip().endswith("ok"), f"status {status}: {err}")
+    expect("--allow-raw-keys" in err, f"nothing was said: {err}")
+
+
+def eight_processes_use_the_chamber_at_once(home):  # [SHIM-8]
+    public, handle = sealed_pair(home, "any")
+    code = ("import os, sys, zmq\n"
+            "children = []\n"
+            "for _ in range(7):\n"
+            "    pid = os.fork()\n"
+            "    if pid == 0:\n"
+            f"        os._exit(0 if zmq.curve_public({handle.encode()!r}).decode() == {public!r} else 1)\n"
+            "    children.append(pid)\n"
+            f"assert zmq.curve_public({handle.encode()!r}).decode() == {public!r}\n"
+            "print('ok' if all(os.waitpid(pid, 0)[1] == 0 for pid in children) else 'no')\n")
+    home.start_run(PYTHON, "-c", code).expect_ok()
 
 
 def strangers_without_end_neither_stop_the_program_nor_a_session(home):  # [SHIM-6]
@@ -294,7 +335,10 @@ if __name__ == "__main__":
         a_client_under_run_asks_a_plain_server,
         a_publisher_under_run_reaches_a_plain_subscriber,
         a_subscriber_under_run_hears_a_plain_publisher,
-        the_largest_message_passes_and_a_larger_one_ends_its_connection_alone,
+        messages_of_any_size_pass_both_ways,
+        a_pair_that_a_program_made_is_known_in_the_next_run,
+        raw_keys_work_when_they_are_allowed_and_that_is_said,
+        eight_processes_use_the_chamber_at_once,
         strangers_without_end_neither_stop_the_program_nor_a_session,
         both_ends_under_run_with_a_chamber_each,
         keys_a_program_makes_itself_work_and_children_reach_the_chamber,

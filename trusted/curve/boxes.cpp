@@ -38,6 +38,16 @@ void choose_box_kernel(std::uint32_t features) noexcept
     has_avx512 = (features & needed_features) == needed_features;
 }
 
+crypto::BoxKernel box_kernel() noexcept
+{
+    return has_avx512 ? crypto::BoxKernel::avx512 : crypto::BoxKernel::portable;
+}
+
+StreamPosition stream_position(const SharedKey& key, const Nonce& nonce) noexcept
+{
+    return {subkey_of(key, nonce), counter_of(nonce)};
+}
+
 CurveKey public_key_of(const CurveSecretKey& secret) noexcept
 {
     CurveKey key;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/bytes.hpp"
+#include "core/crypto/box.hpp"
 #include "core/result.hpp"
 #include "core/secret.hpp"
 #include "protocol/attestation_result.hpp"
@@ -33,5 +34,14 @@ void choose_box_kernel(std::uint32_t features) noexcept;
 void seal_box(std::uint8_t* output, Bytes text, const Nonce& nonce, const SharedKey& key) noexcept;
 // Writes box.size() - 16 bytes. Fails: truncated, unauthentic.
 [[nodiscard]] Status open_box(std::uint8_t* output, Bytes box, const Nonce& nonce, const SharedKey& key) noexcept;
+
+// For boxes in pieces (core/crypto/box_stream.hpp).
+struct StreamPosition {
+    crypto::BoxSubkey subkey;
+    std::uint64_t counter = 0;
+    [[nodiscard]] crypto::BoxPosition view() const noexcept { return {subkey, counter}; }
+};
+[[nodiscard]] StreamPosition stream_position(const SharedKey& key, const Nonce& nonce) noexcept;
+[[nodiscard]] crypto::BoxKernel box_kernel() noexcept;
 
 } // namespace caisson::trusted::curve

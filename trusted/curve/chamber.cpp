@@ -25,6 +25,8 @@ constexpr std::size_t id = sizeof(std::uint32_t);
 constexpr std::size_t key = requests::key_bytes;
 constexpr std::size_t nonce = requests::nonce_bytes;
 constexpr std::size_t tag = requests::box_tag_bytes;
+constexpr std::size_t size = sizeof(std::uint64_t);
+constexpr std::size_t head = requests::message_head_bytes;
 constexpr std::size_t payload = airlock::payload_bytes_max;
 constexpr std::size_t metadata = requests::metadata_bytes_max;
 constexpr auto any = airlock::in_any_state;
@@ -35,9 +37,15 @@ constexpr auto any = airlock::in_any_state;
 // clang-format off
 const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::produce_message), "ProduceMessage", 2 * id, payload,
-     in_states(SessionState::open), state_of_session, handle<&Chamber::produce_message>},
+     in_states(SessionState::open, SessionState::open_opening), state_of_session, handle<&Chamber::produce_message>},
     {number(Request::process_message), "ProcessMessage", id + 33, payload,
-     in_states(SessionState::open), state_of_session, handle<&Chamber::process_message>},
+     in_states(SessionState::open, SessionState::open_sealing), state_of_session, handle<&Chamber::process_message>},
+    {number(Request::produce_message_piece), "ProduceMessagePiece", id, payload,
+     in_states(SessionState::open_sealing, SessionState::open_both), state_of_session,
+     handle<&Chamber::produce_message_piece>},
+    {number(Request::process_message_piece), "ProcessMessagePiece", id, payload,
+     in_states(SessionState::open_opening, SessionState::open_both), state_of_session,
+     handle<&Chamber::process_message_piece>},
     {number(Request::box_afternm), "BoxAfternm", key + nonce, payload, any, nullptr, handle<&Chamber::box_afternm>},
     {number(Request::box_open_afternm), "BoxOpenAfternm", key + nonce + tag, payload, any, nullptr,
      handle<&Chamber::box_open_afternm>},
@@ -73,6 +81,19 @@ const airlock::Row<Chamber> Chamber::table_[] = {
      handle<&Chamber::process_error>},
     {number(Request::close_session), "CloseSession", id, id, any, state_of_session, handle<&Chamber::close_session>},
 
+    {number(Request::produce_message_begin), "ProduceMessageBegin", 2 * id + size, 2 * id + size,
+     in_states(SessionState::open, SessionState::open_opening), state_of_session,
+     handle<&Chamber::produce_message_begin>},
+    {number(Request::produce_message_finish), "ProduceMessageFinish", id, id,
+     in_states(SessionState::open_sealing, SessionState::open_both), state_of_session,
+     handle<&Chamber::produce_message_finish>},
+    {number(Request::process_message_begin), "ProcessMessageBegin", id + size + head, id + size + head,
+     in_states(SessionState::open, SessionState::open_sealing), state_of_session,
+     handle<&Chamber::process_message_begin>},
+    {number(Request::process_message_finish), "ProcessMessageFinish", id, id,
+     in_states(SessionState::open_opening, SessionState::open_both), state_of_session,
+     handle<&Chamber::process_message_finish>},
+
     {number(Request::time_nonce), "TimeNonce", 0, 0, any, nullptr, handle<&Chamber::time_nonce>},
     {number(Request::accept_time_token), "AcceptTimeToken", 1, protocol::time_token_bytes_max, any, nullptr,
      handle<&Chamber::accept_time_token>},
@@ -82,7 +103,12 @@ const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::peer_state), "PeerState", key, key, any, nullptr, handle<&Chamber::peer_state>},
     {number(Request::sweep_sessions), "SweepSessions", id, id, any, nullptr, handle<&Chamber::sweep_sessions>},
 
-    {number(Request::box_keypair), "BoxKeypair", 0, 0, any, nullptr, handle<&Chamber::box_keypair>},
+    {number(Request::box_keypair), "BoxKeypair", 0, id, any, nullptr, handle<&Chamber::box_keypair>},
+    {number(Request::import_raw), "ImportRaw", key, key, any, nullptr, handle<&Chamber::import_raw>},
+    {number(Request::create_handle_key), "CreateHandleKey", 0, 0, any, nullptr, handle<&Chamber::create_handle_key>},
+    {number(Request::import_handle_key), "ImportHandleKey", 1, requests::sealed_key_bytes_max, any, nullptr,
+     handle<&Chamber::import_handle_key>},
+    {number(Request::new_epoch), "NewEpoch", 0, 0, any, nullptr, handle<&Chamber::new_epoch>},
     {number(Request::scalarmult_base), "ScalarmultBase", key, key, any, nullptr, handle<&Chamber::scalarmult_base>},
     {number(Request::box), "Box", 2 * key + nonce, payload, any, nullptr, handle<&Chamber::box>},
     {number(Request::box_open), "BoxOpen", 2 * key + nonce + tag, payload, any, nullptr, handle<&Chamber::box_open>},
@@ -126,13 +152,25 @@ const airlock::Row<Chamber> Chamber::table_[] = {
      handle<&Chamber::e2e_seal_sender>},
     {number(Request::e2e_unseal_sender), "E2eUnsealSender", id + key + 1, id + key + requests::e2e_sealed_sender_bytes_max, any, nullptr,
      handle<&Chamber::e2e_unseal_sender>},
+    {number(Request::box_afternm_begin), "BoxAfternmBegin", key + nonce + size, key + nonce + size, any, nullptr,
+     handle<&Chamber::box_afternm_begin>},
+    {number(Request::box_afternm_piece), "BoxAfternmPiece", key, payload, any, nullptr,
+     handle<&Chamber::box_afternm_piece>},
+    {number(Request::box_afternm_finish), "BoxAfternmFinish", key, key, any, nullptr,
+     handle<&Chamber::box_afternm_finish>},
+    {number(Request::box_open_afternm_begin), "BoxOpenAfternmBegin", key + nonce + size + tag,
+     key + nonce + size + tag, any, nullptr, handle<&Chamber::box_open_afternm_begin>},
+    {number(Request::box_open_afternm_piece), "BoxOpenAfternmPiece", key, payload, any, nullptr,
+     handle<&Chamber::box_open_afternm_piece>},
+    {number(Request::box_open_afternm_finish), "BoxOpenAfternmFinish", key, key, any, nullptr,
+     handle<&Chamber::box_open_afternm_finish>},
 };
 // clang-format on
 
 Chamber::Chamber(Runtime& runtime) noexcept
     : runtime_(runtime)
     , shim_keys_(
-          runtime, keys_,
+          runtime, keys_, streams_,
           [](void* self, const LongTermKey& own) noexcept { return static_cast<Chamber*>(self)->known_gate(own); },
           this)
 {
@@ -140,7 +178,33 @@ Chamber::Chamber(Runtime& runtime) noexcept
 
 airlock::Answer Chamber::answer(std::uint32_t request, Bytes input, MutableBytes output) noexcept
 {
+    look_at_time();
     return airlock::dispatch<Chamber>(table_, *this, request, input, output);
+}
+
+// [CURVE-50] A counter that goes back is another machine's, or this one's from before: nonces may have been used since.
+void Chamber::look_at_time() noexcept
+{
+    constexpr std::uint64_t sweep_ticks = std::uint64_t{1} << 33U;
+    constexpr std::uint64_t skew_ticks = std::uint64_t{1} << 22U; // between two processors
+    const auto now = runtime_.ticks();
+    if (now + skew_ticks < last_ticks_) {
+        end_epoch();
+        swept_ticks_ = now;
+    }
+    last_ticks_ = now;
+    if (now > swept_ticks_ && now - swept_ticks_ > sweep_ticks) {
+        swept_ticks_ = now;
+        sessions_.close_late_handshakes(now);
+        shim_keys_.end_late(now);
+    }
+}
+
+void Chamber::end_epoch() noexcept
+{
+    sessions_.close_all();
+    shim_keys_.end_transients();
+    cookies_.forget();
 }
 
 Result<std::uint32_t> Chamber::state_of_session(const Chamber& chamber, Bytes input) noexcept

@@ -41,6 +41,7 @@ class Chamber {
     Result<std::size_t> accept_result(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> gate_state(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> peer_state(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> new_epoch(Bytes input, MutableBytes output) noexcept;
 
     // chamber_sessions.cpp
     Result<std::size_t> open_client(Bytes input, MutableBytes output) noexcept;
@@ -57,8 +58,25 @@ class Chamber {
     Result<std::size_t> close_session(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> sweep_sessions(Bytes input, MutableBytes output) noexcept;
 
+    // chamber_streams.cpp
+    Result<std::size_t> produce_message_begin(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> produce_message_piece(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> produce_message_finish(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_message_begin(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_message_piece(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> process_message_finish(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_afternm_begin(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_afternm_piece(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_afternm_finish(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_open_afternm_begin(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_open_afternm_piece(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> box_open_afternm_finish(Bytes input, MutableBytes output) noexcept;
+
     // chamber_shim.cpp
     Result<std::size_t> box_keypair(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> import_raw(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> create_handle_key(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> import_handle_key(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> scalarmult_base(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> box(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> box_open(Bytes input, MutableBytes output) noexcept;
@@ -89,6 +107,10 @@ class Chamber {
     Result<std::size_t> e2e_seal_sender(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> e2e_unseal_sender(Bytes input, MutableBytes output) noexcept;
 
+    // Ends what is late, and everything when the tick counter went back.
+    void look_at_time() noexcept;
+    void end_epoch() noexcept;
+    [[nodiscard]] Status take_time_token(Gate& gate, Bytes token) noexcept;
     // The gate of the key's attestation server; null when the key is not gated. Fails: exhausted.
     [[nodiscard]] Result<Gate*> gate_for(const LongTermKey& key) noexcept;
     [[nodiscard]] Gate* known_gate(const LongTermKey& key) noexcept;
@@ -100,12 +122,15 @@ class Chamber {
     Runtime& runtime_;
     KeyTable keys_;
     Cookies cookies_;
+    Streams streams_; // before those who lease from it
     Sessions sessions_;
     ShimKeys shim_keys_;
     E2eSessions e2e_sessions_;
     Letters letters_;
     std::array<Gate, gates_max> gates_;
     std::size_t gate_count_ = 0;
+    std::uint64_t last_ticks_ = 0;
+    std::uint64_t swept_ticks_ = 0;
 };
 
 } // namespace caisson::trusted::curve

@@ -127,11 +127,33 @@ Result<std::size_t> Chamber::time_nonce(Bytes /*input*/, MutableBytes output) no
     return writer.finish();
 }
 
+// [CURVE-50]
+Result<std::size_t> Chamber::new_epoch(Bytes /*input*/, MutableBytes /*output*/) noexcept
+{
+    end_epoch();
+    return std::size_t{0};
+}
+
+// [CURVE-50] Between tokens the estimate runs ahead of the true time. A token that is ahead of it says that ticks were
+// lost: the machine stood still, and may have been copied meanwhile.
+Status Chamber::take_time_token(Gate& gate, Bytes token) noexcept
+{
+    constexpr std::uint64_t slack_ms = 1000; // the server's clock may be set
+    const auto now = runtime_.ticks();
+    const bool known = gate.clock().known();
+    const auto estimated_ms = known ? gate.clock().now_ms(now) : 0;
+    TRY(gate.accept_token(token, now));
+    if (known && gate.clock().last_ms() > estimated_ms + slack_ms) {
+        end_epoch();
+    }
+    return {};
+}
+
 Result<std::size_t> Chamber::accept_time_token(Bytes input, MutableBytes /*output*/) noexcept
 {
     Status last = fail(Kind::missing, "no key in the chamber is gated");
     for (std::size_t index = 0; index < gate_count_; ++index) {
-        last = gates_[index].accept_token(input, runtime_.ticks());
+        last = take_time_token(gates_[index], input);
         if (last || last.error().kind != Kind::unauthentic) {
             break;
         }

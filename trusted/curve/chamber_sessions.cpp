@@ -46,7 +46,7 @@ Result<std::size_t> Chamber::open_client(Bytes input, MutableBytes output) noexc
     const auto subject = TRY(read_subject(input));
     const auto* own = TRY(keys_.find(subject.id));
     auto* gate = TRY(gate_for(*own));
-    auto* session = TRY(sessions_.open());
+    auto* session = TRY(sessions_.open(runtime_.ticks()));
     session->own_key = own->id;
     session->gate = gate;
     copy_bytes(session->peer.bytes, subject.rest);
@@ -107,7 +107,7 @@ Result<std::size_t> Chamber::process_initiate(Bytes input, MutableBytes output) 
     const bool admitted = gate == nullptr || gate->admits(initiated.client, runtime_.ticks());
     std::uint32_t id = 0;
     if (admitted) {
-        auto* session = TRY(sessions_.open());
+        auto* session = TRY(sessions_.open(runtime_.ticks()));
         session->state = SessionState::ready_due;
         session->is_server = true;
         session->own_key = own->id;
@@ -149,8 +149,7 @@ Result<std::size_t> Chamber::produce_message(Bytes input, MutableBytes output) n
     auto* session = TRY(sessions_.find(subject.id));
     Reader reader(subject.rest);
     const auto flags = TRY(reader.read_le<std::uint32_t>());
-    constexpr auto known = airlock::curve::message_more | airlock::curve::message_command;
-    if ((flags & ~known) != 0 || reader.rest().size() > airlock::message_bytes_max) {
+    if (!known_message_flags(flags) || reader.rest().size() > airlock::message_bytes_max) {
         return fail(Kind::malformed, "a message with unknown flags, or above the limit");
     }
     TRY(check_gate(*session));

@@ -5,6 +5,8 @@
 namespace caisson::trusted::curve {
 namespace {
 
+constexpr std::string_view handle_key_context = "caisson handle key v1";
+
 struct Call {
     Handle handle;
     CurveKey theirs;
@@ -38,13 +40,45 @@ Result<MutableBytes> room_for(MutableBytes output, std::size_t size) noexcept
 
 } // namespace
 
-Result<std::size_t> Chamber::box_keypair(Bytes /*input*/, MutableBytes output) noexcept
+Result<std::size_t> Chamber::box_keypair(Bytes input, MutableBytes output) noexcept
 {
-    const auto [public_key, handle] = shim_keys_.make_pair();
+    Reader reader(input);
+    const auto flags = input.empty() ? std::uint32_t{0} : TRY(reader.read_le<std::uint32_t>());
+    if (flags > airlock::curve::keypair_lasting) {
+        return fail(Kind::malformed, "a pair with unknown flags");
+    }
+    const auto [public_key, handle] = shim_keys_.make_pair(flags == airlock::curve::keypair_lasting);
     Writer writer(output);
     writer.write_bytes(public_key.bytes);
     writer.write_bytes(handle.bytes);
     return writer.finish();
+}
+
+// [CURVE-37]
+Result<std::size_t> Chamber::import_raw(Bytes input, MutableBytes /*output*/) noexcept
+{
+    Handle raw;
+    copy_bytes(raw.bytes, input);
+    shim_keys_.import_raw(raw);
+    return std::size_t{0};
+}
+
+// [CURVE-36]
+Result<std::size_t> Chamber::create_handle_key(Bytes /*input*/, MutableBytes output) noexcept
+{
+    HandleKey key;
+    runtime_.random(key.expose());
+    return runtime_.seal(SealPolicy::mrsigner, bytes_of(handle_key_context), key.expose(), output);
+}
+
+Result<std::size_t> Chamber::import_handle_key(Bytes input, MutableBytes /*output*/) noexcept
+{
+    HandleKey key;
+    if (TRY(runtime_.unseal(bytes_of(handle_key_context), input, key.expose())) != HandleKey::size) {
+        return fail(Kind::malformed, "a handle key has the wrong size");
+    }
+    shim_keys_.take_handle_key(key.expose());
+    return std::size_t{0};
 }
 
 Result<std::size_t> Chamber::scalarmult_base(Bytes input, MutableBytes output) noexcept

@@ -33,6 +33,15 @@ void Cookies::renew_if_due(Runtime& runtime) noexcept
     current_since_ticks_ = now;
 }
 
+void Cookies::forget() noexcept
+{
+    for (auto& generation : generations_) {
+        generation.key.clear();
+        generation.used_count = 0;
+        generation.live = false;
+    }
+}
+
 // [CURVE-9]
 Cookie Cookies::make(Runtime& runtime, const CurveKey& client_transient, const CurveSecretKey& own_transient) noexcept
 {

@@ -23,6 +23,9 @@ class Cookies {
     // Opens the cookie and marks it used, whatever follows. Fails: unauthentic (altered, too old), expired (used).
     [[nodiscard]] Result<Opened> take(Runtime& runtime, const Cookie& cookie) noexcept;
 
+    // Cookies made so far open nowhere.
+    void forget() noexcept;
+
   private:
     // The first half of a client's transient key: who copies another's only shuts himself out.
     using Mark = ByteArray<16>;

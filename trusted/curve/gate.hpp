@@ -26,6 +26,7 @@ class Clock {
     [[nodiscard]] Status accept(const protocol::TimeToken& token, std::uint64_t now_ticks) noexcept;
 
     [[nodiscard]] bool known() const noexcept { return tokens_ > 0; }
+    [[nodiscard]] std::uint64_t last_ms() const noexcept { return last_.time_ms; } // as the Verifier signed it
     [[nodiscard]] std::uint64_t now_ms(std::uint64_t now_ticks) const noexcept;
     [[nodiscard]] std::uint64_t age_ms(std::uint64_t now_ticks) const noexcept;
     // Known, and the last token is younger than its hold time.

@@ -3,6 +3,7 @@
 #include "core/crypto/constant_time.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace caisson::trusted::curve {
 namespace {
@@ -11,8 +12,8 @@ namespace wire = protocol::curve;
 using wire::short_nonce_bytes;
 using wire::tag_bytes;
 
-constexpr std::uint32_t index_bits = 10;
-static_assert(airlock::curve::sessions_max == 1U << index_bits);
+constexpr std::uint32_t index_bits = 14;
+static_assert(airlock::curve::sessions_max <= 1U << index_bits);
 // Long before a counter could come round.
 constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
 
@@ -41,23 +42,6 @@ Result<Counted> read_counted(Bytes body, std::string_view name) noexcept
     return counted;
 }
 
-// [CURVE-13] Strictly rising; a gap is no fault.
-Status take_counter(Session& session, std::uint64_t counter) noexcept
-{
-    if (counter <= session.received || counter >= counter_max) {
-        return fail(Kind::malformed, "a nonce was used before, or is none");
-    }
-    return {};
-}
-
-Result<std::uint64_t> next_counter(Session& session) noexcept
-{
-    if (session.sent + 1 >= counter_max) {
-        return fail(Kind::exhausted, "the session's counter is used up");
-    }
-    return ++session.sent;
-}
-
 bool is_letter(std::uint8_t octet) noexcept
 {
     return (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') || (octet >= '0' && octet <= '9') ||
@@ -82,36 +66,59 @@ Result<std::size_t> write_counted(Session& session, std::string_view name, std::
 
 } // namespace
 
-Result<Session*> Sessions::open() noexcept
+// [CURVE-13]
+Status take_counter(const Session& session, std::uint64_t counter) noexcept
 {
-    for (std::size_t index = 0; index < sessions_.size(); ++index) {
+    if (counter <= session.received || counter >= counter_max) {
+        return fail(Kind::malformed, "a nonce was used before, or is none");
+    }
+    return {};
+}
+
+Result<std::uint64_t> next_counter(Session& session) noexcept
+{
+    if (session.sent + 1 >= counter_max) {
+        return fail(Kind::exhausted, "the session's counter is used up");
+    }
+    return ++session.sent;
+}
+
+bool known_message_flags(std::uint32_t flags) noexcept
+{
+    constexpr auto known = airlock::curve::message_more | airlock::curve::message_command;
+    return (flags & ~known) == 0;
+}
+
+// The search goes on where the last one ended: with many sessions open the front of the table is full.
+Result<Session*> Sessions::open(std::uint64_t now_ticks) noexcept
+{
+    for (std::size_t count = 0; count < sessions_.size(); ++count) {
+        const auto index = next_;
+        next_ = (next_ + 1) % sessions_.size();
         if (sessions_[index].id == 0) {
             sessions_[index] = Session{};
             generation_ = (generation_ + 1) & ((1U << (32 - index_bits)) - 1);
             generation_ = std::max(generation_, std::uint32_t{1});
             sessions_[index].id = (generation_ << index_bits) | static_cast<std::uint32_t>(index);
+            sessions_[index].began_ticks = now_ticks;
             return &sessions_[index];
         }
     }
     return fail(Kind::exhausted, "the chamber holds as many sessions as it can");
 }
 
-Result<Session*> Sessions::find(std::uint32_t id) noexcept
-{
-    auto& session = sessions_[id & ((1U << index_bits) - 1)];
-    if (id == 0 || session.id != id) {
-        return fail(Kind::missing, "there is no such session");
-    }
-    return &session;
-}
-
 Result<const Session*> Sessions::find(std::uint32_t id) const noexcept
 {
-    const auto& session = sessions_[id & ((1U << index_bits) - 1)];
-    if (id == 0 || session.id != id) {
+    const auto index = id & ((1U << index_bits) - 1);
+    if (id == 0 || index >= sessions_.size() || sessions_[index].id != id) {
         return fail(Kind::missing, "there is no such session");
     }
-    return &session;
+    return &sessions_[index];
+}
+
+Result<Session*> Sessions::find(std::uint32_t id) noexcept
+{
+    return const_cast<Session*>(TRY(std::as_const(*this).find(id)));
 }
 
 void Sessions::close(Session& session) noexcept
@@ -131,6 +138,26 @@ void Sessions::close_all_of(std::uint32_t own_key) noexcept
 {
     for (auto& session : sessions_) {
         if (session.id != 0 && session.own_key == own_key) {
+            close(session);
+        }
+    }
+}
+
+void Sessions::close_all() noexcept
+{
+    for (auto& session : sessions_) {
+        if (session.id != 0) {
+            close(session);
+        }
+    }
+}
+
+// [CURVE-51]
+void Sessions::close_late_handshakes(std::uint64_t now_ticks) noexcept
+{
+    for (auto& session : sessions_) {
+        const bool shaking = session.state < SessionState::open;
+        if (session.id != 0 && shaking && now_ticks - session.began_ticks > handshake_ticks_max) {
             close(session);
         }
     }
@@ -344,8 +371,7 @@ Result<OpenedMessage> process_message(Session& session, Bytes body, MutableBytes
     OpenedMessage out;
     out.flags = text[0];
     out.text_bytes = content_bytes - 1;
-    constexpr auto known = airlock::curve::message_more | airlock::curve::message_command;
-    if ((out.flags & ~known) != 0) {
+    if (!known_message_flags(out.flags)) {
         return fail(Kind::malformed, "a message has reserved flags");
     }
     copy_bytes(text, text.subspan(1, out.text_bytes));

@@ -7,6 +7,7 @@
 #include "trusted/curve/cookies.hpp"
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
+#include "trusted/curve/streams.hpp"
 
 #include <span>
 
@@ -14,16 +15,22 @@ namespace caisson::trusted::curve {
 
 using airlock::curve::SessionState;
 
+// [CURVE-51] A handshake not finished by then is over: about a minute at the rates of today's time-stamp counters.
+inline constexpr std::uint64_t handshake_ticks_max = std::uint64_t{1} << 37U;
+
 struct Session {
     std::uint32_t id = 0; // 0: the place is free
     SessionState state = SessionState::hello_due;
     bool is_server = false;
     Gate* gate = nullptr; // null: the own key is not gated
     std::uint32_t own_key = 0;
+    std::uint64_t began_ticks = 0;
     CurveKey peer; // the peer's long-term key
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
-    SharedKey key; // C' and S'
+    SharedKey key;       // C' and S'
+    StreamLease sealing; // of unfinished messages, to the peer
+    StreamLease opening; // and from it
 
     // A client until INITIATE is sent.
     CurveSecretKey transient;
@@ -35,7 +42,7 @@ struct Session {
 class Sessions {
   public:
     // Fails: exhausted.
-    [[nodiscard]] Result<Session*> open() noexcept;
+    [[nodiscard]] Result<Session*> open(std::uint64_t now_ticks) noexcept;
     // Fails: missing.
     [[nodiscard]] Result<Session*> find(std::uint32_t id) noexcept;
     [[nodiscard]] Result<const Session*> find(std::uint32_t id) const noexcept;
@@ -43,9 +50,12 @@ class Sessions {
     // The places from `first` on, at most `count` of them, used or not.
     [[nodiscard]] std::span<Session> places(std::size_t first, std::size_t count) noexcept;
     void close_all_of(std::uint32_t own_key) noexcept;
+    void close_all() noexcept;
+    void close_late_handshakes(std::uint64_t now_ticks) noexcept;
 
   private:
     std::array<Session, airlock::curve::sessions_max> sessions_;
+    std::size_t next_ = 0;         // where the search for a free place goes on
     std::uint32_t generation_ = 0; // upper part of the ids: one closed is not soon another's
 };
 
@@ -80,6 +90,21 @@ struct OpenedMessage {
 // The text goes to the front of `text`, which needs one octet more than it.
 [[nodiscard]] Result<OpenedMessage> process_message(Session& session, Bytes body, MutableBytes text) noexcept;
 [[nodiscard]] Result<std::size_t> process_error(Bytes body, MutableBytes reason) noexcept;
+
+// Large messages, session_stream.cpp: each moves the session between `open` and the states with an unfinished message.
+[[nodiscard]] Result<std::size_t> produce_message_begin(Session& session, Streams& streams, Bytes rest,
+                                                        MutableBytes output) noexcept;
+[[nodiscard]] Result<std::size_t> produce_message_piece(Session& session, Bytes text, MutableBytes output) noexcept;
+[[nodiscard]] Result<std::size_t> produce_message_finish(Session& session, MutableBytes output) noexcept;
+[[nodiscard]] Result<std::size_t> process_message_begin(Session& session, Streams& streams, Bytes rest) noexcept;
+[[nodiscard]] Result<std::size_t> process_message_piece(Session& session, Bytes box, MutableBytes output) noexcept;
+[[nodiscard]] Result<std::uint32_t> process_message_finish(Session& session) noexcept;
+
+// [CURVE-13] Strictly rising; a gap is no fault. Fails: malformed.
+[[nodiscard]] Status take_counter(const Session& session, std::uint64_t counter) noexcept;
+// Fails: exhausted.
+[[nodiscard]] Result<std::uint64_t> next_counter(Session& session) noexcept;
+[[nodiscard]] bool known_message_flags(std::uint32_t flags) noexcept;
 
 // [CURVE-16] Names of 1 to 255 octets of RFC 23's letters, values up to the end, nothing left over. Fails: malformed.
 [[nodiscard]] Status check_metadata(Bytes metadata) noexcept;

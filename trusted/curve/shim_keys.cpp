@@ -1,6 +1,11 @@
 #include "trusted/curve/shim_keys.hpp"
 
-#include <algorithm>
+#include "core/crypto/constant_time.hpp"
+#include "trusted/curve/session.hpp"
+
+#include <sodium.h>
+
+#include <utility>
 
 namespace caisson::trusted::curve {
 namespace {
@@ -32,14 +37,40 @@ std::uint64_t counter_of(const Nonce& nonce) noexcept
     return reader.read_be<std::uint64_t>().value_or(0);
 }
 
-template <typename Entry, std::size_t N>
-Entry& place_in(std::array<Entry, N>& table) noexcept
+template <typename Name>
+std::uint64_t mark_of(const Name& name) noexcept
 {
-    const auto oldest = std::min_element(table.begin(), table.end(), [](const Entry& left, const Entry& right) {
-        return (left.used ? left.touched : 0) < (right.used ? right.touched : 0);
-    });
-    *oldest = Entry{};
-    return *oldest;
+    std::uint64_t mark = 0;
+    std::memcpy(&mark, name.bytes.data(), sizeof mark);
+    return mark;
+}
+
+// [CURVE-36] The handle of a lasting pair: a random seed, and a tag that tells it from other octets. The secret comes
+// from the seed and the handle key.
+constexpr std::string_view secret_domain = "caisson lasting secret v1";
+constexpr std::string_view tag_domain = "caisson lasting handle v1";
+constexpr std::size_t seed_bytes = 16;
+
+void derive(MutableBytes output, std::string_view domain, Bytes seed, const HandleKey& key) noexcept
+{
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, key.expose().data(), key.expose().size(), output.size());
+    crypto_generichash_update(&state, bytes_of(domain).data(), domain.size());
+    crypto_generichash_update(&state, seed.data(), seed.size());
+    crypto_generichash_final(&state, output.data(), output.size());
+    wipe({reinterpret_cast<std::uint8_t*>(&state), sizeof state});
+}
+
+// A session key that nobody used for this long ends: more than a day at the rates of today's time-stamp counters.
+constexpr std::uint64_t idle_ticks_max = std::uint64_t{1} << 48U;
+
+// A message in pieces that went wrong is over.
+Result<std::size_t> or_end(StreamLease& lease, Result<std::size_t> result) noexcept
+{
+    if (!result) {
+        lease.end();
+    }
+    return result;
 }
 
 std::unexpected<Error> not_this_step() noexcept
@@ -49,44 +80,125 @@ std::unexpected<Error> not_this_step() noexcept
 
 } // namespace
 
-ShimKeys::ShimKeys(Runtime& runtime, KeyTable& keys, GateOf gate_of, void* gate_context) noexcept
+ShimKeys::ShimKeys(Runtime& runtime, KeyTable& keys, Streams& streams, GateOf gate_of, void* gate_context) noexcept
     : runtime_(runtime)
     , keys_(keys)
+    , streams_(streams)
     , gate_of_(gate_of)
     , gate_context_(gate_context)
 {
 }
 
-std::pair<CurveKey, Handle> ShimKeys::make_pair() noexcept
+void ShimKeys::take_handle_key(Bytes key) noexcept
 {
-    auto& pair = place_in(pairs_);
+    copy_bytes(handle_key_.expose(), key);
+    has_handle_key_ = true;
+}
+
+void ShimKeys::end_pair(Pair& pair) noexcept
+{
+    pair_places_.free(static_cast<std::size_t>(&pair - pairs_.data()));
+    pair = Pair{};
+}
+
+void ShimKeys::end_shared(Shared& shared) noexcept
+{
+    shared_places_.free(static_cast<std::size_t>(&shared - shared_.data()));
+    shared = Shared{};
+}
+
+Pair& ShimKeys::add_pair(const Handle& handle, const CurveKey& public_key) noexcept
+{
+    const auto index = pair_places_.oldest();
+    pair_places_.touch(index);
+    auto& pair = pairs_[index];
+    pair = Pair{};
     pair.used = true;
-    pair.touched = ++clock_;
-    pair.public_key = make_key_pair(runtime_, pair.secret);
-    runtime_.random(pair.handle.bytes);
+    pair.began_ticks = runtime_.ticks();
+    pair.handle = handle;
+    pair.public_key = public_key;
+    handle_marks_[index] = mark_of(handle);
+    public_marks_[index] = mark_of(public_key);
+    return pair;
+}
+
+std::pair<CurveKey, Handle> ShimKeys::make_pair(bool lasting) noexcept
+{
+    CurveSecretKey secret;
+    Handle handle;
+    if (lasting && has_handle_key_) {
+        const auto seed = MutableBytes(handle.bytes).first(seed_bytes);
+        runtime_.random(seed);
+        derive(MutableBytes(handle.bytes).subspan(seed_bytes), tag_domain, seed, handle_key_);
+        derive(secret.expose(), secret_domain, seed, handle_key_);
+    } else {
+        runtime_.random(handle.bytes);
+        runtime_.random(secret.expose());
+    }
+    auto& pair = add_pair(handle, public_key_of(secret));
+    pair.secret = std::move(secret);
+    pair.lasting = lasting;
     return {pair.public_key, pair.handle};
+}
+
+// [CURVE-36] Only ever as a long-term key: what else it may have been is over.
+Pair* ShimKeys::derived_pair(const Handle& handle) noexcept
+{
+    if (!has_handle_key_) {
+        return nullptr;
+    }
+    const auto seed = Bytes(handle.bytes).first(seed_bytes);
+    ByteArray<Handle::size - seed_bytes> tag;
+    derive(tag, tag_domain, seed, handle_key_);
+    if (!same_bytes(tag, Bytes(handle.bytes).subspan(seed_bytes))) {
+        return nullptr;
+    }
+    CurveSecretKey secret;
+    derive(secret.expose(), secret_domain, seed, handle_key_);
+    auto& pair = add_pair(handle, public_key_of(secret));
+    pair.secret = std::move(secret);
+    pair.lasting = true;
+    pair.role = PairRole::long_term;
+    return &pair;
+}
+
+// [CURVE-37]
+void ShimKeys::import_raw(const Handle& raw) noexcept
+{
+    if (keys_.find(raw) != nullptr || find_pair(raw) != nullptr) {
+        return;
+    }
+    CurveSecretKey secret;
+    copy_bytes(secret.expose(), raw.bytes);
+    auto& pair = add_pair(raw, public_key_of(secret));
+    pair.secret = std::move(secret);
+    pair.lasting = true;
+    pair.role = PairRole::long_term;
 }
 
 Pair* ShimKeys::find_pair(const Handle& handle) noexcept
 {
-    const auto found = std::find_if(pairs_.begin(), pairs_.end(),
-                                    [&](const Pair& pair) { return pair.used && pair.handle == handle; });
-    if (found == pairs_.end()) {
-        return nullptr;
+    const auto mark = mark_of(handle);
+    for (std::size_t index = 0; index < pairs_.size(); ++index) {
+        if (handle_marks_[index] == mark && pairs_[index].used && pairs_[index].handle == handle) {
+            pair_places_.touch(index);
+            return &pairs_[index];
+        }
     }
-    found->touched = ++clock_;
-    return &*found;
+    return derived_pair(handle);
 }
 
+// The number of its place stands in the handle of a session key.
 Result<Shared*> ShimKeys::find_shared(const Handle& handle) noexcept
 {
-    const auto found = std::find_if(shared_.begin(), shared_.end(),
-                                    [&](const Shared& shared) { return shared.used && shared.handle == handle; });
-    if (found == shared_.end()) {
+    std::uint32_t index = 0;
+    std::memcpy(&index, handle.bytes.data(), sizeof index);
+    if (index >= shared_.size() || !shared_[index].used || shared_[index].handle != handle) {
         return fail(Kind::missing, "there is no such session key");
     }
-    found->touched = ++clock_;
-    return &*found;
+    shared_places_.touch(index);
+    shared_[index].used_ticks = runtime_.ticks();
+    return &shared_[index];
 }
 
 Result<ShimKeys::SecretView> ShimKeys::secret_of(const Handle& handle) noexcept
@@ -125,10 +237,13 @@ Status ShimKeys::take_role(Pair* pair, PairRole role) noexcept
 
 Pair* ShimKeys::find_transient(const CurveKey& public_key) noexcept
 {
-    const auto found = std::find_if(pairs_.begin(), pairs_.end(), [&public_key](const Pair& pair) {
-        return pair.used && pair.public_key == public_key;
-    });
-    return found == pairs_.end() ? nullptr : &*found;
+    const auto mark = mark_of(public_key);
+    for (std::size_t index = 0; index < pairs_.size(); ++index) {
+        if (public_marks_[index] == mark && pairs_[index].used && pairs_[index].public_key == public_key) {
+            return &pairs_[index];
+        }
+    }
+    return nullptr;
 }
 
 // [CURVE-35] A session that a long-term key opens has its transient key here, so its gate and counters too.
@@ -245,7 +360,7 @@ Status ShimKeys::box(const Handle& handle, const CurveKey& theirs, const Nonce& 
         key.pair->peer = theirs;
     }
     if (step == wire::initiate_nonce) {
-        *key.pair = Pair{}; // [CURVE-33] c' ends with INITIATE, though libzmq never says so
+        end_pair(*key.pair); // [CURVE-33] c' ends with INITIATE, though libzmq never says so
     }
     return {};
 }
@@ -279,39 +394,60 @@ Result<Handle> ShimKeys::beforenm(const Handle& handle, const CurveKey& theirs) 
         return not_this_step();
     }
     auto session_key = TRY(shared_key(theirs, *key.secret));
-    auto& shared = place_in(shared_);
+    const auto index = static_cast<std::uint32_t>(shared_places_.oldest());
+    shared_places_.touch(index);
+    auto& shared = shared_[index];
+    shared = Shared{};
     shared.used = true;
-    shared.touched = ++clock_;
+    shared.used_ticks = runtime_.ticks();
     shared.key = std::move(session_key);
     shared.is_server = server;
     runtime_.random(shared.handle.bytes);
+    std::memcpy(shared.handle.bytes.data(), &index, sizeof index);
     if (server) {
         shared.peer = pair->peer;
         shared.server = pair->server;
         shared.gate = pair->server != nullptr ? gate_of_(gate_context_, *pair->server) : nullptr;
-        *pair = Pair{}; // [CURVE-33] s' ends here
+        end_pair(*pair); // [CURVE-33] s' ends here
     } else {
         pair->shared_made = true; // [CURVE-33] a second handle would count from the start again
     }
     return shared.handle;
 }
 
-// [CURVE-34] Our direction's prefix only, counters strictly rising, and the gate open.
+// [CURVE-34] Our direction's prefix only, counters strictly rising, one message at a time.
+Status ShimKeys::permit_message_seal(const Shared& shared, const Nonce& nonce) noexcept
+{
+    const auto step = step_of(nonce);
+    const bool permitted = shared.is_server ? step == wire::ready_nonce || step == wire::message_to_client_nonce
+                                            : step == wire::message_to_server_nonce;
+    return permitted && counter_of(nonce) > shared.sent && !shared.sealing.live() ? Status{} : Status(not_this_step());
+}
+
+Status ShimKeys::permit_message_open(const Shared& shared, const Nonce& nonce) noexcept
+{
+    const auto step = step_of(nonce);
+    const bool permitted = shared.is_server ? step == wire::message_to_server_nonce
+                                            : step == wire::ready_nonce || step == wire::message_to_client_nonce;
+    return permitted && counter_of(nonce) > shared.received && !shared.opening.live() ? Status{}
+                                                                                      : Status(not_this_step());
+}
+
+Status ShimKeys::check_gate(Shared& shared) noexcept
+{
+    if (shared.gate != nullptr && !shared.gate->permits_message(shared.peer, runtime_.ticks())) {
+        end_shared(shared);
+        return fail(Kind::expired, "the peer's node is not trusted now");
+    }
+    return {};
+}
+
 Status ShimKeys::box_afternm(const Handle& handle, const Nonce& nonce, Bytes text, MutableBytes output) noexcept
 {
     auto* shared = TRY(find_shared(handle));
-    const auto step = step_of(nonce);
-    const bool permitted = shared->is_server ? step == wire::ready_nonce || step == wire::message_to_client_nonce
-                                             : step == wire::message_to_server_nonce;
-    const auto counter = counter_of(nonce);
-    if (!permitted || counter <= shared->sent) {
-        return not_this_step();
-    }
-    if (shared->gate != nullptr && !shared->gate->permits_message(shared->peer, runtime_.ticks())) {
-        *shared = Shared{};
-        return fail(Kind::expired, "the peer's node is not trusted now");
-    }
-    shared->sent = counter;
+    TRY(permit_message_seal(*shared, nonce));
+    TRY(check_gate(*shared));
+    shared->sent = counter_of(nonce);
     seal_box(output.data(), text, nonce, shared->key);
     return {};
 }
@@ -319,19 +455,73 @@ Status ShimKeys::box_afternm(const Handle& handle, const Nonce& nonce, Bytes tex
 Status ShimKeys::box_open_afternm(const Handle& handle, const Nonce& nonce, Bytes box, MutableBytes output) noexcept
 {
     auto* shared = TRY(find_shared(handle));
-    const auto step = step_of(nonce);
-    const bool permitted = shared->is_server ? step == wire::message_to_server_nonce
-                                             : step == wire::ready_nonce || step == wire::message_to_client_nonce;
-    const auto counter = counter_of(nonce);
-    if (!permitted || counter <= shared->received) {
+    TRY(permit_message_open(*shared, nonce));
+    TRY(check_gate(*shared));
+    TRY(open_box(output.data(), box, nonce, shared->key));
+    shared->received = counter_of(nonce);
+    return {};
+}
+
+// [CURVE-40] The counter is used up by the beginning, whatever follows.
+Status ShimKeys::box_begin(const Handle& handle, const Nonce& nonce, std::uint64_t text_bytes) noexcept
+{
+    auto* shared = TRY(find_shared(handle));
+    TRY(permit_message_seal(*shared, nonce));
+    TRY(check_gate(*shared));
+    shared->sealing = TRY(streams_.begin_sealing({shared->key, nonce, text_bytes}));
+    shared->sent = counter_of(nonce);
+    return {};
+}
+
+Result<std::size_t> ShimKeys::box_piece(const Handle& handle, Bytes text, MutableBytes output) noexcept
+{
+    auto* shared = TRY(find_shared(handle));
+    if (!shared->sealing.live()) {
         return not_this_step();
     }
-    if (shared->gate != nullptr && !shared->gate->permits_message(shared->peer, runtime_.ticks())) {
-        *shared = Shared{};
-        return fail(Kind::expired, "the peer's node is not trusted now");
+    TRY(check_gate(*shared));
+    return or_end(shared->sealing, shared->sealing.feed(text, output));
+}
+
+Result<crypto::BoxTag> ShimKeys::box_finish(const Handle& handle) noexcept
+{
+    auto* shared = TRY(find_shared(handle));
+    if (!shared->sealing.live()) {
+        return not_this_step();
     }
-    TRY(open_box(output.data(), box, nonce, shared->key));
-    shared->received = counter;
+    return shared->sealing.finish_sealing();
+}
+
+Status ShimKeys::open_begin(const Handle& handle, const Nonce& nonce, std::uint64_t text_bytes,
+                            const crypto::BoxTag& tag) noexcept
+{
+    auto* shared = TRY(find_shared(handle));
+    TRY(permit_message_open(*shared, nonce));
+    TRY(check_gate(*shared));
+    shared->opening = TRY(streams_.begin_opening({shared->key, nonce, text_bytes}, tag));
+    shared->received = counter_of(nonce);
+    return {};
+}
+
+Result<std::size_t> ShimKeys::open_piece(const Handle& handle, Bytes box, MutableBytes output) noexcept
+{
+    auto* shared = TRY(find_shared(handle));
+    if (!shared->opening.live()) {
+        return not_this_step();
+    }
+    TRY(check_gate(*shared));
+    return or_end(shared->opening, shared->opening.feed(box, output));
+}
+
+// [CURVE-41]
+Status ShimKeys::open_finish(const Handle& handle) noexcept
+{
+    auto* shared = TRY(find_shared(handle));
+    if (!shared->opening.live()) {
+        return not_this_step();
+    }
+    TRY(check_gate(*shared));
+    TRY(shared->opening.finish_opening());
     return {};
 }
 
@@ -340,12 +530,44 @@ void ShimKeys::forget(const LongTermKey& key) noexcept
 {
     for (auto& pair : pairs_) {
         if (pair.server == &key) {
-            pair = Pair{};
+            end_pair(pair);
         }
     }
     for (auto& shared : shared_) {
         if (shared.server == &key) {
-            shared = Shared{};
+            end_shared(shared);
+        }
+    }
+}
+
+// [CURVE-50]
+void ShimKeys::end_transients() noexcept
+{
+    for (auto& pair : pairs_) {
+        if (pair.used && pair.role != PairRole::long_term) {
+            end_pair(pair);
+        }
+    }
+    for (auto& shared : shared_) {
+        if (shared.used) {
+            end_shared(shared);
+        }
+    }
+}
+
+// [CURVE-51] A lasting pair that nobody used yet is a program's key, and stays.
+void ShimKeys::end_late(std::uint64_t now_ticks) noexcept
+{
+    for (auto& pair : pairs_) {
+        const bool undecided = pair.role == PairRole::undecided;
+        const bool stays = pair.role == PairRole::long_term || (undecided && pair.lasting);
+        if (pair.used && !stays && now_ticks - pair.began_ticks > handshake_ticks_max) {
+            end_pair(pair);
+        }
+    }
+    for (auto& shared : shared_) {
+        if (shared.used && now_ticks - shared.used_ticks > idle_ticks_max) {
+            end_shared(shared);
         }
     }
 }

@@ -7,22 +7,29 @@
 #include "trusted/curve/boxes.hpp"
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
+#include "trusted/curve/streams.hpp"
+
+#include <algorithm>
 
 namespace caisson::trusted::curve {
 
-inline constexpr std::size_t pairs_max = 1024;
-inline constexpr std::size_t shared_max = 1024;
+inline constexpr std::size_t pairs_max = 2048;
+inline constexpr std::size_t shared_max = 4096;
+
+struct HandleKeyTag;
+using HandleKey = Secret<32, HandleKeyTag>; // what handles of lasting pairs are made with
 
 // What a pair that libzmq made turned out to be; fixed by its first use.
 enum class PairRole : std::uint8_t { undecided, long_term, client_transient, server_transient };
 
 struct Pair {
     bool used = false;
+    bool lasting = false;
+    std::uint64_t began_ticks = 0;
     Handle handle;
     CurveSecretKey secret;
     CurveKey public_key;
     PairRole role = PairRole::undecided;
-    std::uint64_t touched = 0;
     bool hello_sent = false;             // client_transient: HELLO is boxed once
     bool shared_made = false;            // client_transient: one session key, so one counter
     bool initiated = false;              // server_transient: INITIATE opened once
@@ -42,9 +49,28 @@ struct Shared {
     Gate* gate = nullptr;
     const LongTermKey* server = nullptr; // as Pair's
     CurveKey peer;
-    std::uint64_t touched = 0;
+    std::uint64_t used_ticks = 0;
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
+    StreamLease sealing; // of unfinished messages
+    StreamLease opening;
+};
+
+// Who has a place in a table, and who used his longest ago.
+template <std::size_t N>
+class Places {
+  public:
+    // The place not used for longest; free ones first.
+    [[nodiscard]] std::size_t oldest() const noexcept
+    {
+        return static_cast<std::size_t>(std::min_element(touched_.begin(), touched_.end()) - touched_.begin());
+    }
+    void touch(std::size_t index) noexcept { touched_[index] = ++clock_; }
+    void free(std::size_t index) noexcept { touched_[index] = 0; }
+
+  private:
+    std::uint64_t clock_ = 0; // of uses
+    std::array<std::uint64_t, N> touched_{};
 };
 
 class ShimKeys {
@@ -52,10 +78,15 @@ class ShimKeys {
     // The gate of a key of the table, or null.
     using GateOf = Gate* (*)(void* context, const LongTermKey& key) noexcept;
 
-    ShimKeys(Runtime& runtime, KeyTable& keys, GateOf gate_of, void* gate_context) noexcept;
+    ShimKeys(Runtime& runtime, KeyTable& keys, Streams& streams, GateOf gate_of, void* gate_context) noexcept;
 
-    // Fails: nothing; the pair not used for longest gives way.
-    [[nodiscard]] std::pair<CurveKey, Handle> make_pair() noexcept;
+    // The pair not used for longest gives way. The handle of a lasting one is good in every chamber that has the same
+    // handle key.
+    [[nodiscard]] std::pair<CurveKey, Handle> make_pair(bool lasting) noexcept;
+    // A secret from elsewhere, which stands for itself from here on, as a long-term key.
+    void import_raw(const Handle& secret) noexcept;
+    // Requires: key.size() == HandleKey::size.
+    void take_handle_key(Bytes key) noexcept;
     // Fails: missing.
     [[nodiscard]] Result<CurveKey> public_key(const Handle& handle) noexcept;
     // `output` gets text.size() + 16 bytes. Fails: missing, forbidden (this step, this key).
@@ -69,8 +100,20 @@ class ShimKeys {
                                      MutableBytes output) noexcept;
     [[nodiscard]] Status box_open_afternm(const Handle& handle, const Nonce& nonce, Bytes box,
                                           MutableBytes output) noexcept;
+    // The last two in pieces. Fails: also exhausted, and malformed (the pieces are not what was announced).
+    [[nodiscard]] Status box_begin(const Handle& handle, const Nonce& nonce, std::uint64_t text_bytes) noexcept;
+    [[nodiscard]] Result<std::size_t> box_piece(const Handle& handle, Bytes text, MutableBytes output) noexcept;
+    [[nodiscard]] Result<crypto::BoxTag> box_finish(const Handle& handle) noexcept;
+    [[nodiscard]] Status open_begin(const Handle& handle, const Nonce& nonce, std::uint64_t text_bytes,
+                                    const crypto::BoxTag& tag) noexcept;
+    [[nodiscard]] Result<std::size_t> open_piece(const Handle& handle, Bytes box, MutableBytes output) noexcept;
+    [[nodiscard]] Status open_finish(const Handle& handle) noexcept;
     // Ends what stands on a key of the table that is about to go.
     void forget(const LongTermKey& key) noexcept;
+    // Ends all keys but long-term ones.
+    void end_transients() noexcept;
+    // Ends transient keys whose handshake is late, and session keys that nobody used for long.
+    void end_late(std::uint64_t now_ticks) noexcept;
 
   private:
     struct SecretView {
@@ -81,6 +124,10 @@ class ShimKeys {
     };
     [[nodiscard]] Result<SecretView> secret_of(const Handle& handle) noexcept;
     [[nodiscard]] Pair* find_pair(const Handle& handle) noexcept;
+    [[nodiscard]] Pair* derived_pair(const Handle& handle) noexcept;
+    [[nodiscard]] Pair& add_pair(const Handle& handle, const CurveKey& public_key) noexcept;
+    void end_pair(Pair& pair) noexcept;
+    void end_shared(Shared& shared) noexcept;
     [[nodiscard]] Result<Shared*> find_shared(const Handle& handle) noexcept;
     [[nodiscard]] Status take_role(Pair* pair, PairRole role) noexcept;
     [[nodiscard]] Pair* find_transient(const CurveKey& public_key) noexcept;
@@ -88,14 +135,23 @@ class ShimKeys {
     [[nodiscard]] Status permit_vouch(Bytes text) noexcept;
     [[nodiscard]] Status permit_seal(SecretView& key, std::string_view prefix, Bytes text) noexcept;
     [[nodiscard]] Status permit_open(SecretView& key, std::string_view prefix) noexcept;
+    [[nodiscard]] Status permit_message_seal(const Shared& shared, const Nonce& nonce) noexcept;
+    [[nodiscard]] Status permit_message_open(const Shared& shared, const Nonce& nonce) noexcept;
+    [[nodiscard]] Status check_gate(Shared& shared) noexcept;
     [[nodiscard]] Status note_vouch(Pair& pair, const CurveKey& client, Bytes vouch) noexcept;
 
     Runtime& runtime_;
     KeyTable& keys_;
+    Streams& streams_;
     GateOf gate_of_;
     void* gate_context_;
-    std::uint64_t clock_ = 0; // of uses, for who gives way
+    HandleKey handle_key_;
+    bool has_handle_key_ = false;
+    Places<pairs_max> pair_places_;
+    std::array<std::uint64_t, pairs_max> handle_marks_{}; // the first octets, close together for the search
+    std::array<std::uint64_t, pairs_max> public_marks_{};
     std::array<Pair, pairs_max> pairs_;
+    Places<shared_max> shared_places_;
     std::array<Shared, shared_max> shared_;
 };
 

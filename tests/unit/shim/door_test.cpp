@@ -94,7 +94,7 @@ TEST(Door, what_is_larger_than_the_chamber_takes_is_refused_before_it_is_copied)
     EXPECT_EQ(*door.ask(1, {large}, {large}), airlock::payload_bytes_max);
 }
 
-TEST(Door, each_process_has_a_lane_and_a_fourth_has_none)
+TEST(Door, each_process_has_a_lane_and_one_more_has_none)
 {
     FakeChamber chamber(echo);
     std::vector<std::unique_ptr<Door>> doors;

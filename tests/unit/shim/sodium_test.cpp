@@ -72,6 +72,9 @@ class SodiumChamber {
     FakeChamber::Answer answer_with(Request request, const Key& secret, const std::uint8_t* rest, std::size_t size)
     {
         Key out;
+        if (request >= Request::box_afternm_begin && request <= Request::box_open_afternm_finish) {
+            return piece(request, secret, rest, size);
+        }
         if (request == Request::scalarmult_base) {
             ::crypto_scalarmult_base(out.data(), secret.data());
             return {SlotStatus::answered, Octets(out.begin(), out.end())};
@@ -101,6 +104,44 @@ class SodiumChamber {
                    : refusal(Kind::unauthentic);
     }
 
+    // One message at a time, kept whole: the ciphertext that came out is thrown away and made again at the end.
+    FakeChamber::Answer piece(Request request, const Key& secret, const std::uint8_t* rest, std::size_t size)
+    {
+        const bool sealing = request <= Request::box_afternm_finish;
+        if (request == Request::box_afternm_begin || request == Request::box_open_afternm_begin) {
+            begun_.assign(rest, rest + size);
+            fed_.clear();
+            return {SlotStatus::answered, {}};
+        }
+        if (request == Request::box_afternm_piece || request == Request::box_open_afternm_piece) {
+            const auto skip = 32 + fed_.size();
+            Octets stream(skip + size);
+            ::crypto_stream_xsalsa20(stream.data(), stream.size(), begun_.data(), secret.data());
+            Octets out(size);
+            for (std::size_t index = 0; index < size; ++index) {
+                out[index] = static_cast<std::uint8_t>(rest[index] ^ stream[skip + index]);
+            }
+            const Octets ciphertext = sealing ? out : Octets(rest, rest + size);
+            fed_.insert(fed_.end(), ciphertext.begin(), ciphertext.end());
+            return {SlotStatus::answered, out};
+        }
+        return finish(sealing, secret);
+    }
+    FakeChamber::Answer finish(bool sealing, const Key& secret)
+    {
+        Key poly_key;
+        Octets tag(16);
+        ::crypto_stream_xsalsa20(poly_key.data(), poly_key.size(), begun_.data(), secret.data());
+        ::crypto_onetimeauth(tag.data(), fed_.data(), fed_.size(), poly_key.data());
+        if (sealing) {
+            return {SlotStatus::answered, tag};
+        }
+        const bool right = std::equal(tag.begin(), tag.end(), begun_.begin() + 32);
+        return right ? FakeChamber::Answer{SlotStatus::answered, {}} : refusal(Kind::unauthentic);
+    }
+
+    Octets begun_; // nonce, size, tag
+    Octets fed_;   // ciphertext
     std::mutex mutex_;
     std::map<Key, Key> secrets_;
     SlotStatus forced_ = SlotStatus::answered;
@@ -328,7 +369,50 @@ TEST_F(ShimTest, a_secret_the_chamber_does_not_know_is_refused_everywhere) // [S
     EXPECT_LE(std::count(told.begin(), told.end(), '\n'), 1) << told;
 }
 
-TEST_F(ShimTest, a_message_above_the_limit_is_refused) // [SHIM-5]
+constexpr std::size_t large_bytes = 2 * airlock::message_bytes_max + 77;
+
+TEST_F(ShimTest, a_large_message_goes_in_pieces_and_is_libsodiums_also_in_place) // [SHIM-5] [SHIM-3]
+{
+    const auto ours = shared();
+    Key theirs{};
+    ASSERT_EQ(::crypto_box_beforenm(theirs.data(), public_.data(), peer_secret_.data()), 0);
+    const auto text = text_of_size(large_bytes);
+    Octets expected(text.size() + 16);
+    ASSERT_EQ(::crypto_box_easy_afternm(expected.data(), text.data(), text.size(), nonce_.data(), theirs.data()), 0);
+    Octets box(text.size() + 16);
+    ASSERT_EQ(get<After>("crypto_box_easy_afternm")(box.data(), text.data(), text.size(), nonce_.data(), ours.data()),
+              0);
+    EXPECT_EQ(box, expected);
+    Octets in_place(text);
+    in_place.resize(text.size() + 16);
+    ASSERT_EQ(get<After>("crypto_box_easy_afternm")(in_place.data(), in_place.data(), text.size(), nonce_.data(),
+                                                    ours.data()),
+              0);
+    EXPECT_EQ(in_place, expected);
+    ASSERT_EQ(
+        get<After>("crypto_box_open_easy_afternm")(box.data(), box.data(), box.size(), nonce_.data(), ours.data()), 0);
+    EXPECT_TRUE(std::equal(text.begin(), text.end(), box.begin()));
+}
+
+TEST_F(ShimTest, a_large_message_that_was_altered_leaves_nothing_of_its_text) // [SHIM-13]
+{
+    const auto key = shared();
+    const auto text = text_of_size(large_bytes);
+    Octets box(text.size() + 16);
+    ASSERT_EQ(get<After>("crypto_box_easy_afternm")(box.data(), text.data(), text.size(), nonce_.data(), key.data()),
+              0);
+    for (const std::size_t octet : {std::size_t{0}, std::size_t{16}, std::size_t{300'000}, box.size() - 1}) {
+        auto altered = box;
+        altered[octet] ^= 1U;
+        Octets opened(text.size(), 0xaa);
+        EXPECT_EQ(get<After>("crypto_box_open_easy_afternm")(opened.data(), altered.data(), altered.size(),
+                                                             nonce_.data(), key.data()),
+                  -1);
+        EXPECT_EQ(opened, Octets(text.size(), 0)) << octet;
+    }
+}
+
+TEST_F(ShimTest, a_message_above_the_limit_is_refused_under_a_pair) // [SHIM-5]
 {
     const Octets text(text_bytes_max + 1);
     Octets box(text.size() + 16);

@@ -6,35 +6,7 @@ namespace {
 
 namespace wire = protocol::curve;
 
-struct Handshake : ::testing::Test, World {
-    Key server = new_key(false);
-    Key client = new_key(false);
-    ByteArray<4> client_session{};
-    ByteArray<4> server_session{};
-
-    Buffer open_to_initiate(const Buffer& metadata = {})
-    {
-        const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
-        copy_bytes(client_session, opened.bytes);
-        const auto hello = ask(Request::produce_hello, join(client_session));
-        const auto welcome = ask(Request::process_hello, join(server.id, hello.bytes));
-        EXPECT_TRUE(ask(Request::process_welcome, join(client_session, welcome.bytes)).ok());
-        return ask(Request::produce_initiate, join(client_session, metadata)).bytes;
-    }
-    void complete()
-    {
-        const auto accepted = ask(Request::process_initiate, join(server.id, open_to_initiate()));
-        ASSERT_TRUE(accepted.ok());
-        ASSERT_EQ(Buffer(accepted.bytes.begin() + 4, accepted.bytes.begin() + 36), join(client.public_key.bytes));
-        copy_bytes(server_session, Bytes(accepted.bytes).first(4));
-        const auto ready = ask(Request::produce_ready, join(server_session));
-        ASSERT_TRUE(ask(Request::process_ready, join(client_session, ready.bytes)).ok());
-    }
-    Buffer message(std::string_view text)
-    {
-        return ask(Request::produce_message, join(client_session, u32(0), bytes_of(text))).bytes;
-    }
-};
+struct Handshake : ::testing::Test, Talk {};
 
 TEST_F(Handshake, a_client_and_a_server_talk_both_ways)
 {
