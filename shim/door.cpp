@@ -25,7 +25,7 @@ using airlock::SlotStatus;
 
 constexpr std::uint64_t spin_ns = 10'000;
 constexpr std::uint64_t nap_ns = 100'000'000;           // between two looks whether the chamber still lives
-constexpr std::uint64_t answer_ns_max = 10'000'000'000; // then it counts as gone
+constexpr std::uint64_t answer_ns_max = 30'000'000'000; // then it counts as gone
 static_assert(airlock::lane_count == 16, "shim/notice.cpp and docs/spec/shim.md say how many processes");
 constexpr std::size_t output_offset = airlock::lane_arena_bytes / 2;
 static_assert(airlock::payload_bytes_max <= output_offset && output_offset % 8 == 0);
