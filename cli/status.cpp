@@ -169,7 +169,8 @@ std::string as_text(const std::vector<NodeStatus>& all, std::uint64_t now, bool 
                 root_meaning(status.verdict->root) + ", " + std::to_string(status.verdict->keys.size()) +
                 " CURVE keys\n";
         if (status.root) {
-            text += "             TPM " + cut(status.root->tpm.empty() ? "without a certificate" : status.root->tpm, 60) +
+            text += "             TPM " +
+                    cut(status.root->tpm.empty() ? "without a certificate" : status.root->tpm, 60) +
                     (status.root->endorsed ? "\n" : ": NOT VOUCHED FOR\n");
         }
         for (const auto& reason : status.verdict->reasons) {

@@ -80,7 +80,7 @@ enum class Request : std::uint32_t {
     e2e_process_letter = 96,   // key u32, packet -> sender_public_key[32], number u64, flags u32, text
     e2e_seal_sender = 97,      // key u32, sender_public_key[32] -> sealed
     e2e_unseal_sender = 98,    // key u32, sender_public_key[32], sealed ->
-    import_raw = 47, // secret[32] ->    stands for itself from here on, as a long-term key
+    import_raw = 47,           // secret[32] ->    stands for itself from here on, as a long-term key
 
     // box_afternm and box_open_afternm in pieces.
     box_afternm_begin = 50,       // handle[32], nonce[24], text_bytes u64 ->

@@ -13,7 +13,8 @@
 // Entry (SDM vol. 3D, EENTER): RAX = CSSA, RBX = TCS, RCX = where to go back to. The builder lays out, downwards from
 // the TCS: the thread page (FS and GS point there), then the stack. CSSA above 0 means an exception inside: a chamber
 // never goes on after one. The thread page keeps the host's stack (8, 16), the way back (24), the canary (40), scratch
-// (48), and for VERW a selector (56).
+// (48), and for VERW a selector (56). It is reached through FS alone: there are hypervisors under which a GS base set
+// outside the kernel is lost when the process gives way to another.
 __asm__(R"(
     .text
     .globl caisson_entry
@@ -21,18 +22,18 @@ __asm__(R"(
 caisson_entry:
     test %rax, %rax
     jnz 9f
-    mov %rsp, %gs:8
-    mov %rbp, %gs:16
-    mov %rcx, %gs:24
+    mov %rsp, %fs:8
+    mov %rbp, %fs:16
+    mov %rcx, %fs:24
     lea -4096(%rbx), %rsp
     xor %ebp, %ebp
     cld
     push $0
     popfq
-    movl $0x1f80, %gs:48
-    ldmxcsr %gs:48
-    movw $0x37f, %gs:52
-    fldcw %gs:52
+    movl $0x1f80, %fs:48
+    ldmxcsr %fs:48
+    movw $0x37f, %fs:52
+    fldcw %fs:52
     call caisson_image_main
     mov %rdx, %rsi
     mov %rax, %rdi
@@ -76,14 +77,14 @@ caisson_entry:
 )"
 #if (CAISSON_IMAGE_HARDENING & 2) != 0
         R"(
-    movw %ds, %gs:56
-    verw %gs:56
+    movw %ds, %fs:56
+    verw %fs:56
 )"
 #endif
         R"(
-    mov %gs:8, %rsp
-    mov %gs:16, %rbp
-    mov %gs:24, %rbx
+    mov %fs:8, %rsp
+    mov %fs:16, %rbp
+    mov %fs:24, %rbx
     mov $4, %eax
     .byte 0x0f, 0x01, 0xd7
 9:  mov $3, %edi

@@ -12,7 +12,7 @@ namespace caisson::host::enclave::image {
 
 struct Layout {
     std::uint64_t range_bytes = airlock::image_range_bytes; // SECS.SIZE
-    std::uint32_t threads = 1; // each with its own stack, thread page, TCS and SSA frames
+    std::uint32_t threads = 1;                              // each with its own stack, thread page, TCS and SSA frames
     std::uint32_t stack_pages = 64;
     std::uint32_t ssa_frames = 2;
     std::uint32_t ssa_frame_pages = 4; // room for an AVX-512 XSAVE area
