@@ -105,9 +105,8 @@ struct NoteInImage {
     std::uint32_t hardening;
 };
 static_assert(sizeof(NoteInImage) == 24);
-[[gnu::section(".caisson_note"), gnu::used]] extern const NoteInImage caisson_note;
-const NoteInImage caisson_note{caisson::protocol::ImageNote::magic, caisson::protocol::ImageNote::current_version,
-                               CAISSON_IMAGE_HARDENING};
+[[gnu::section(".caisson_note"), gnu::used]] constinit const NoteInImage caisson_note{
+    caisson::protocol::ImageNote::magic, caisson::protocol::ImageNote::current_version, CAISSON_IMAGE_HARDENING};
 
 extern "C" {
 [[noreturn]] void caisson_fail() noexcept;
