@@ -67,6 +67,7 @@ const char* root_text(const host::enclave::EnclaveFacts& facts)
     switch (facts.root) {
     case protocol::sgx::RootKind::file: return "root file: development root, no hardware trust";
     case protocol::sgx::RootKind::tpm: return "root tpm";
+    case protocol::sgx::RootKind::software_tpm: return "root software_tpm: a simulated TPM, no hardware trust";
     case protocol::sgx::RootKind::cpu: return "root cpu";
     }
     return "unknown";
