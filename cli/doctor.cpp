@@ -203,11 +203,11 @@ void add_doctor(Command& root, const Globals& globals)
     doctor.describe("Starts each chamber once, under a root that is thrown away, and lists the protections that are "
                     "active around it, and why others are not; says what the home's root is. Changes nothing.");
     doctor.action([&globals]() -> int {
-        const auto root = host::enclave::Root::kind_of(globals.home);
-        if (!root) {
-            return report(root.error());
+        const auto kind = host::enclave::Root::kind_of(globals.home);
+        if (!kind) {
+            return report(kind.error());
         }
-        const Findings findings{*root};
+        const Findings findings{*kind};
         const int printed = globals.json ? print_json(json_of(findings)) : print_text(text_for_people(findings));
         return findings.all_start() ? printed : int{exit_unavailable};
     });
