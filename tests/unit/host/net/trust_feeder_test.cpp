@@ -59,6 +59,8 @@ class FakeCurve final : public enclave::Enclave {
         }
     }
     void call_many(std::span<Call> /*calls*/) override {}
+    Flight submit(std::span<Call> /*calls*/) override { return {}; }
+    void reap(const Flight& /*flight*/) override {}
     [[nodiscard]] const enclave::EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override { return true; }
     [[nodiscard]] int ring_fd() const noexcept override { return -1; }

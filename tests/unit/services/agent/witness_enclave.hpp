@@ -31,6 +31,8 @@ class WitnessEnclave final : public host::enclave::Enclave {
         return answer.result;
     }
     void call_many(std::span<Call> /*calls*/) override {}
+    Flight submit(std::span<Call> /*calls*/) override { return {}; }
+    void reap(const Flight& /*flight*/) override {}
     [[nodiscard]] const host::enclave::EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override { return !ended; }
     [[nodiscard]] int ring_fd() const noexcept override { return -1; }
