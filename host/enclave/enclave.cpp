@@ -9,11 +9,6 @@ namespace caisson::host::enclave {
 // host/enclave/process_enclave.cpp
 Outcome<std::unique_ptr<Enclave>> open_process_enclave(const EnclaveOptions& options, const Root& root);
 
-Done Enclave::restart(const Root& /*root*/)
-{
-    return fault(Kind::unavailable, "a chamber on this platform is not restarted: start its program again");
-}
-
 const char* chamber_name(ChamberKind kind) noexcept
 {
     switch (kind) {

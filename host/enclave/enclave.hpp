@@ -99,7 +99,10 @@ class Enclave {
     // goes on; what was in flight in any lane is `unavailable`. Ids and sessions are gone, what was sealed opens again.
     // facts() then says the new pid. Safe for concurrent use with calls, not with itself or facts().
     // Fails: as `open`; unavailable (this platform does not restart).
-    virtual Done restart(const Root& root);
+    virtual Done restart(const Root& /*root*/)
+    {
+        return fault(Kind::unavailable, "a chamber on this platform is not restarted: start its program again");
+    }
 
     // Readable as soon as the chamber has ended, for poll; -1 where there is no such thing. Another one after a
     // restart.
