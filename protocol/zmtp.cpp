@@ -84,40 +84,50 @@ Result<Greeting> read_greeting(const ByteArray<greeting_bytes>& bytes) noexcept
     return fail(Kind::malformed, "the peer wants a mechanism other than NULL, PLAIN and CURVE");
 }
 
-Result<std::optional<Frame>> read_frame(Bytes buffered, std::size_t body_bytes_max) noexcept
+Result<std::optional<FrameHead>> read_frame_head(Bytes buffered) noexcept
 {
     Reader reader(buffered);
     const auto flags = reader.read_le<std::uint8_t>();
     if (!flags) {
-        return std::optional<Frame>();
+        return std::optional<FrameHead>();
     }
     const bool is_command = (*flags & frame_command) != 0;
     if ((*flags & ~(frame_more | frame_long | frame_command)) != 0 || (is_command && (*flags & frame_more) != 0)) {
         return fail(Kind::malformed, "a frame has reserved flags");
     }
-    std::uint64_t size = 0;
+    FrameHead head;
+    head.flags = static_cast<std::uint8_t>(*flags & ~frame_long);
     if ((*flags & frame_long) != 0) {
         const auto long_size = reader.read_be<std::uint64_t>();
         if (!long_size) {
-            return std::optional<Frame>();
+            return std::optional<FrameHead>();
         }
-        size = *long_size;
+        head.body_bytes = *long_size;
     } else {
         const auto short_size = reader.read_le<std::uint8_t>();
         if (!short_size) {
-            return std::optional<Frame>();
+            return std::optional<FrameHead>();
         }
-        size = *short_size;
+        head.body_bytes = *short_size;
     }
-    if (size > body_bytes_max) {
-        return fail(Kind::exhausted, "a frame is larger than the limit");
-    }
-    const auto head = buffered.size() - reader.rest().size();
-    const auto body = reader.read_bytes(size);
-    if (!body) {
+    head.head_bytes = buffered.size() - reader.rest().size();
+    return head;
+}
+
+Result<std::optional<Frame>> read_frame(Bytes buffered, std::size_t body_bytes_max) noexcept
+{
+    const auto head = TRY(read_frame_head(buffered));
+    if (!head) {
         return std::optional<Frame>();
     }
-    return Frame{static_cast<std::uint8_t>(*flags & ~frame_long), *body, head + size};
+    if (head->body_bytes > body_bytes_max) {
+        return fail(Kind::exhausted, "a frame is larger than the limit");
+    }
+    if (buffered.size() - head->head_bytes < head->body_bytes) {
+        return std::optional<Frame>();
+    }
+    return Frame{head->flags, buffered.subspan(head->head_bytes, head->body_bytes),
+                 head->head_bytes + static_cast<std::size_t>(head->body_bytes)};
 }
 
 std::size_t write_frame_head(std::span<std::uint8_t, frame_head_bytes_max> head, std::uint8_t flags,

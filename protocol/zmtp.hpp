@@ -36,6 +36,14 @@ struct Frame {
     std::size_t wire_bytes = 0; // head and body
 };
 
+struct FrameHead {
+    std::uint8_t flags = 0; // frame_more, frame_command
+    std::uint64_t body_bytes = 0;
+    std::size_t head_bytes = 0;
+};
+// [ZMTP-2] The head at the front of `buffered`; nothing while it is incomplete. Fails: malformed (reserved flags).
+[[nodiscard]] Result<std::optional<FrameHead>> read_frame_head(Bytes buffered) noexcept;
+
 // [ZMTP-2] The frame at the front of `buffered`; nothing while it is incomplete. A body over `body_bytes_max` is
 // refused by its head, before anybody makes room for it. Fails: malformed (reserved flags, size), exhausted (too
 // large).

@@ -18,6 +18,7 @@ class Buffer {
     Buffer& operator=(const Buffer&) = delete;
 
     [[nodiscard]] Bytes bytes() const noexcept { return {memory_.get() + begin_, end_ - begin_}; }
+    [[nodiscard]] MutableBytes writable() noexcept { return {memory_.get() + begin_, end_ - begin_}; }
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
 
     // Writable room behind the octets, at least `count`; what `bytes` gave before is void.

@@ -43,7 +43,6 @@ struct RouteConfig {
     // Who may come (server). Host-enforced: they narrow what the chamber admits.
     std::optional<KeySet> allow;
     std::string allow_file;
-    std::string access_list; // signed; the chamber enforces it
     std::optional<Endpoint> zap;
     std::string zap_domain = "global";
 

@@ -97,6 +97,14 @@ class Link {
         Status broken;
     };
 
+    // A message on its way in pieces.
+    struct Large {
+        std::size_t text_bytes = 0;
+        std::size_t left = 0;
+        bool more = false;
+        Buffer held; // the frame that it becomes
+    };
+
     // link.cpp
     void wake();
     void update_wishes();
@@ -164,6 +172,15 @@ class Link {
     [[nodiscard]] Status pass_on(const Passing& passing, std::size_t& written);
     void beat(End& end, Clock::time_point now);
 
+    // link_large.cpp
+    [[nodiscard]] bool is_large(const End& from, const protocol::zmtp::FrameHead& frame) const noexcept;
+    [[nodiscard]] bool is_large_next(const End& from) const noexcept;
+    [[nodiscard]] Status gather_large(End& from);
+    [[nodiscard]] Status begin_large_inward(const protocol::zmtp::FrameHead& frame);
+    [[nodiscard]] Status pass_large_inward();
+    [[nodiscard]] Status begin_large_outward(const protocol::zmtp::FrameHead& frame);
+    [[nodiscard]] Status pass_large_outward();
+
     Hub& hub_;
     std::shared_ptr<Route> route_;
     End outer_;
@@ -203,6 +220,8 @@ class Link {
     Traffic traffic_;
     Flow inward_;
     Flow outward_;
+    std::unique_ptr<Large> large_inward_;
+    std::unique_ptr<Large> large_outward_;
 };
 
 } // namespace caisson::services::gateway

@@ -85,9 +85,19 @@ void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take t
 {
     auto rest = from.stream.input();
     std::size_t bytes = 0;
+    if (is_large_next(from)) {
+        from.full_frames = false;
+        flow.broken = gather_large(from);
+        return;
+    }
     const auto frames_max = std::min(turn_frames_max, hub_.crossing.room_for_messages());
     from.full_frames = false;
     while (true) {
+        const auto head = zmtp::read_frame_head(rest);
+        if (head && *head && is_large(from, **head) && flow.wire_bytes > 0) {
+            from.full_frames = true; // first those before it
+            return;
+        }
         const auto frame = zmtp::read_frame(rest, body_bytes_max);
         if (!frame) {
             flow.broken = std::unexpected(frame.error());

@@ -157,6 +157,16 @@ bool Stream::flush()
     return true;
 }
 
+void Stream::give(Buffer&& bytes)
+{
+    if (output_.size() == 0) {
+        output_ = std::move(bytes);
+    } else {
+        output_.append(bytes.bytes());
+        bytes.clear();
+    }
+}
+
 Outcome<::uid_t> Stream::peer_uid() const
 {
     ucred credentials{};

@@ -41,6 +41,8 @@ class Stream {
     [[nodiscard]] Bytes input() const noexcept { return input_.bytes(); }
     void consume(std::size_t count) { input_.consume(count); }
     void write(Bytes bytes) { output_.append(bytes); }
+    // The same, without a copy when nothing waits before them.
+    void give(Buffer&& bytes);
     // The outgoing octets, to be written in place.
     [[nodiscard]] Buffer& output() noexcept { return output_; }
     [[nodiscard]] std::size_t output_bytes() const noexcept { return output_.size(); }
