@@ -53,7 +53,12 @@ class Gateway:
         self.process = self.home.start(self.home.caisson, "--home", self.home.folder, "--json", "gateway", self.config)
         for name in listens:
             wait_until(lambda name=name: os.path.exists(self.ipc(name)[6:]), f"the gateway listens at {name}", 30)
+        wait_until(self.answers, "the gateway answers who asks for its state", 30)
         return self
+
+    def answers(self):
+        folder = os.path.join(self.home.folder, "gateway")
+        return os.path.isdir(folder) and any(name.endswith(".sock") for name in os.listdir(folder))
 
     def reload(self):
         self.process.process.send_signal(signal.SIGHUP)
