@@ -16,7 +16,7 @@ namespace curve = protocol::curve;
 namespace zmtp = protocol::zmtp;
 using host::enclave::CurveMessage;
 
-constexpr std::size_t read_bytes = std::size_t{256} << 10U;
+constexpr std::size_t read_bytes = std::size_t{64} << 10U;
 constexpr std::size_t batch_max = 64;
 constexpr std::size_t command_bytes_max = airlock::curve::metadata_bytes_max + 1024; // while nobody is proven
 constexpr std::size_t ping_context_bytes_max = 16;

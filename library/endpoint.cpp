@@ -17,7 +17,7 @@ constexpr std::size_t group_bytes_max = std::size_t{1} << 20U; // packets that t
 constexpr std::size_t seal_batch_max = 256;
 constexpr std::size_t events_max = 4096;
 constexpr std::size_t sessions_per_peer = 2; // a new one while the old one still has something on the way
-constexpr milliseconds retry_max{30'000};
+constexpr int retry_pauses_max = 16;         // a handshake that fails waits longer and longer, up to so many times
 constexpr std::size_t number_bytes = sizeof(std::uint32_t);
 constexpr std::size_t opened_head_bytes = sizeof(std::uint32_t) + sizeof(std::uint64_t);
 
@@ -190,7 +190,7 @@ Done Endpoint::connect(const CurveKey& peer, Parts route)
 Done Endpoint::begin_handshake(const CurveKey& peer, Wish& wish)
 {
     wish.next_try = Clock::now() + wish.pause;
-    wish.pause = std::min(2 * wish.pause, retry_max);
+    wish.pause = std::min(2 * wish.pause, retry_pauses_max * settings_.retry);
     const auto opened = TRY(
         chamber_.ask(Request::e2e_open_client,
                      {Number(key_), Number(static_cast<std::uint32_t>(settings_.order)), peer.bytes}, number_bytes));

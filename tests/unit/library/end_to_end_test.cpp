@@ -194,11 +194,10 @@ class EndToEndTest : public testing::Test {
     }
     bool turn_until_open(Broker& broker, const CurveKey& peer)
     {
-        for (int count = 0; count < 2000 && !alice.endpoint->is_open(peer); ++count) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (!alice.endpoint->is_open(peer) && std::chrono::steady_clock::now() < end) {
             turn(broker);
-            if (count % 20 == 19) {
-                ::usleep(1000);
-            }
+            ::usleep(500);
         }
         return alice.endpoint->is_open(peer);
     }
@@ -243,7 +242,7 @@ void EndToEndTest::exchange_through(Broker& broker, Order order, std::size_t cou
         }
         sent += alice.endpoint->send(bob.public_key, views(numbered(number, number * 37 % 1500))) ? 1U : 0U;
         if (number % 50 == 25) {
-            EXPECT_TRUE(alice.endpoint->rekey(bob.public_key) || true); // the session may just have ended
+            static_cast<void>(alice.endpoint->rekey(bob.public_key)); // the session may just have ended
         }
         turn(broker);
     }
