@@ -203,6 +203,7 @@ void Chamber::look_at_time() noexcept
 void Chamber::end_epoch() noexcept
 {
     sessions_.close_all();
+    e2e_sessions_.close_all();
     shim_keys_.end_transients();
     cookies_.forget();
 }

@@ -275,6 +275,16 @@ void E2eSessions::close_all_of(std::uint32_t own_key) noexcept
     }
 }
 
+// [CURVE-50]
+void E2eSessions::close_all() noexcept
+{
+    for (auto& session : sessions_) {
+        if (session.curve.id != 0) {
+            close(session);
+        }
+    }
+}
+
 // [E2E-2]
 Result<std::size_t> e2e_produce_hello(Runtime& runtime, E2eSession& session, MutableBytes output) noexcept
 {

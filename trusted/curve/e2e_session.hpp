@@ -46,6 +46,7 @@ class E2eSessions {
     [[nodiscard]] Result<const E2eSession*> find(std::uint32_t id) const noexcept;
     static void close(E2eSession& session) noexcept { session = E2eSession{}; }
     void close_all_of(std::uint32_t own_key) noexcept;
+    void close_all() noexcept;
 
   private:
     std::array<E2eSession, airlock::curve::e2e_sessions_max> sessions_;

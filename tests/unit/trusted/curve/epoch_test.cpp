@@ -45,6 +45,13 @@ TEST_F(Epoch, a_new_epoch_ends_sessions_handshakes_cookies_and_session_keys_but_
     complete();
     EXPECT_TRUE(ask(Request::produce_message, join(server_session, u32(0))).ok());
 }
+TEST_F(Epoch, a_new_epoch_ends_end_to_end_sessions_too) // [CURVE-50]
+{
+    const auto opened = ask(Request::e2e_open_client, join(client.id, u32(0), server.public_key.bytes));
+    ASSERT_TRUE(opened.ok());
+    ASSERT_TRUE(ask(Request::new_epoch, {}).ok());
+    EXPECT_TRUE(ask(Request::e2e_produce_hello, opened.bytes).is(Kind::missing));
+}
 TEST_F(Epoch, a_tick_counter_that_goes_back_is_a_new_epoch) // [CURVE-50]
 {
     complete();
