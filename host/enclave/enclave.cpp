@@ -1,6 +1,7 @@
 #include "host/enclave/enclave.hpp"
 
 #include "host/enclave/root.hpp"
+#include "host/enclave/sgx_enclave.hpp"
 
 #include <cstdlib>
 
@@ -25,8 +26,7 @@ Outcome<std::unique_ptr<Enclave>> Enclave::open(const EnclaveOptions& options, c
     case protocol::sgx::Platform::process: return open_process_enclave(options, root);
     case protocol::sgx::Platform::inproc:
         return fault(Kind::forbidden, "the platform inproc protects nothing and is for tests alone");
-    case protocol::sgx::Platform::sgx:
-        return fault(Kind::unavailable, "the platform sgx is not part of this build; use process");
+    case protocol::sgx::Platform::sgx: return open_sgx_enclave(options, TRY(open_sgx_device()));
     }
     return fault(Kind::missing, "an unknown platform");
 }

@@ -1,8 +1,12 @@
-// What a chamber does is the same on every platform: the same tests, on `process` with the real images and on `inproc`.
+// What a chamber does is the same on every platform: the same tests, on `process` with the real images, on `inproc`, on
+// `sgx` where there is SGX, and on the host side of `sgx` over a device that only records.
 #include "host/enclave/curve_chamber.hpp"
 #include "host/enclave/root.hpp"
+#include "host/enclave/sgx_aesm.hpp"
+#include "host/enclave/sgx_enclave.hpp"
 #include "tests/null_chamber/chamber.hpp"
 #include "tests/null_chamber/requests.hpp"
+#include "tests/support/fake_sgx_device.hpp"
 #include "tests/support/inproc_chamber.hpp"
 #include "trusted/curve/chamber.hpp"
 
@@ -30,6 +34,8 @@ std::uint32_t number(AnyRequest request)
 
 struct ProcessPlatform {
     static constexpr auto platform = protocol::sgx::Platform::process;
+    static constexpr const char* name = "process";
+    static bool is_here() { return true; }
     static Outcome<std::unique_ptr<Enclave>> open(ChamberKind kind, const Root& root, std::uint8_t /*seed*/)
     {
         EnclaveOptions options;
@@ -41,6 +47,8 @@ struct ProcessPlatform {
 
 struct InprocPlatform {
     static constexpr auto platform = protocol::sgx::Platform::inproc;
+    static constexpr const char* name = "inproc";
+    static bool is_here() { return true; }
     static Outcome<std::unique_ptr<Enclave>> open(ChamberKind kind, const Root& root, std::uint8_t seed)
     {
         InprocOptions options;
@@ -58,11 +66,55 @@ struct InprocPlatform {
     }
 };
 
+// The CPU's own, for tools/sgx-bringup.
+struct SgxPlatform {
+    static constexpr auto platform = protocol::sgx::Platform::sgx;
+    static constexpr const char* name = "sgx";
+    static bool is_here() { return ::access("/dev/sgx_enclave", R_OK | W_OK) == 0; }
+    static Outcome<std::unique_ptr<Enclave>> open(ChamberKind kind, const Root& root, std::uint8_t /*seed*/)
+    {
+        EnclaveOptions options;
+        options.chamber = kind;
+        options.platform = platform;
+        options.images = CAISSON_TEST_IMAGES;
+        return Enclave::open(options, root);
+    }
+};
+
+// The same caller code, with no CPU behind it.
+struct RecordedSgxPlatform {
+    static constexpr auto platform = protocol::sgx::Platform::sgx;
+    static constexpr const char* name = "sgx_recorded";
+    static bool is_here() { return true; }
+    static Outcome<std::unique_ptr<Enclave>> open(ChamberKind kind, const Root& root, std::uint8_t seed)
+    {
+        EnclaveOptions options;
+        options.chamber = kind;
+        options.platform = platform;
+        options.images = CAISSON_TEST_IMAGES;
+        std::unique_ptr<InprocChamber> chamber;
+        if (kind == ChamberKind::curve) {
+            chamber = std::make_unique<tests::InprocChamberOf<trusted::curve::Chamber>>();
+        } else {
+            chamber = std::make_unique<tests::InprocChamberOf<tests::null_chamber::Chamber>>();
+        }
+        return open_sgx_enclave(options, std::make_unique<tests::FakeSgxDevice>(std::move(chamber), root, seed));
+    }
+};
+
 template <typename Platform>
 class PlatformTest : public testing::Test {
   protected:
+    // On a CPU of its own a machine is no root file: there "elsewhere" is the same place.
+    static constexpr bool has_elsewhere = !std::is_same_v<Platform, SgxPlatform>;
+    static constexpr bool of_cpu = Platform::platform == protocol::sgx::Platform::sgx;
+    static constexpr auto root_kind = of_cpu ? protocol::sgx::RootKind::cpu : protocol::sgx::RootKind::file;
+
     void SetUp() override
     {
+        if (!Platform::is_here()) {
+            GTEST_SKIP() << "this machine has no SGX (tools/sgx-bringup)";
+        }
         folder_ = std::filesystem::path(testing::TempDir()) / ("caisson-platform-" + std::to_string(::getpid()));
         std::filesystem::create_directories(folder_);
         std::filesystem::permissions(folder_, std::filesystem::perms::owner_all);
@@ -87,10 +139,10 @@ struct PlatformNames {
     template <typename Platform>
     static std::string GetName(int /*index*/)
     {
-        return Platform::platform == protocol::sgx::Platform::process ? "process" : "inproc";
+        return Platform::name;
     }
 };
-using Platforms = testing::Types<ProcessPlatform, InprocPlatform>;
+using Platforms = testing::Types<ProcessPlatform, InprocPlatform, RecordedSgxPlatform, SgxPlatform>;
 TYPED_TEST_SUITE(PlatformTest, Platforms, PlatformNames);
 
 template <typename AnyRequest>
@@ -135,7 +187,7 @@ TYPED_TEST(PlatformTest, it_answers_and_says_what_it_is)
     EXPECT_EQ(text_of(answer_of(*enclave, NullRequest::echo, bytes_of("hello"))), "hello");
     EXPECT_TRUE(enclave->alive());
     EXPECT_EQ(enclave->facts().platform, TypeParam::platform);
-    EXPECT_EQ(enclave->facts().root, protocol::sgx::RootKind::file);
+    EXPECT_EQ(enclave->facts().root, TestFixture::root_kind);
     EXPECT_EQ(enclave->facts().product, 99);
     EXPECT_EQ(enclave->facts().pid != 0, TypeParam::platform == protocol::sgx::Platform::process);
 }
@@ -148,9 +200,12 @@ TYPED_TEST(PlatformTest, a_report_says_the_platform_and_what_the_chamber_is)
     protocol::sgx::Report report;
     ASSERT_EQ(bytes.size(), sizeof report);
     std::memcpy(&report, bytes.data(), sizeof report);
-    EXPECT_TRUE(same_bytes(Bytes(report.cpusvn).first(8), protocol::sgx::emulated_cpusvn_prefix));
-    EXPECT_EQ(report.cpusvn[8], static_cast<std::uint8_t>(TypeParam::platform));
-    EXPECT_EQ(report.cpusvn[9], static_cast<std::uint8_t>(protocol::sgx::RootKind::file));
+    const bool emulated = same_bytes(Bytes(report.cpusvn).first(8), protocol::sgx::emulated_cpusvn_prefix);
+    EXPECT_EQ(emulated, !(std::is_same_v<TypeParam, SgxPlatform>)); // a CPU's own never looks like it
+    if (emulated) {
+        EXPECT_EQ(report.cpusvn[8], static_cast<std::uint8_t>(TypeParam::platform));
+        EXPECT_EQ(report.cpusvn[9], static_cast<std::uint8_t>(TestFixture::root_kind));
+    }
     EXPECT_EQ(report.mrenclave, enclave->facts().mrenclave);
     EXPECT_EQ(report.mrsigner, enclave->facts().mrsigner);
     EXPECT_EQ(report.isv_prod_id, enclave->facts().product);
@@ -253,7 +308,9 @@ TYPED_TEST(PlatformTest, what_it_sealed_opens_after_a_restart_and_nowhere_else)
     ASSERT_TRUE(again && elsewhere);
     EXPECT_EQ(text_of(answer_of(*again, NullRequest::unseal, sealed)), "secret");
     Buffer output(256);
-    EXPECT_EQ(elsewhere->call(number(NullRequest::unseal), sealed, output).error().kind, Kind::unauthentic);
+    if (TestFixture::has_elsewhere) {
+        EXPECT_EQ(elsewhere->call(number(NullRequest::unseal), sealed, output).error().kind, Kind::unauthentic);
+    }
     sealed.back() = static_cast<std::uint8_t>(sealed.back() ^ 1U);
     EXPECT_EQ(again->call(number(NullRequest::unseal), sealed, output).error().kind, Kind::unauthentic);
 }
@@ -267,7 +324,9 @@ TYPED_TEST(PlatformTest, reports_verify_on_this_machine_for_their_target_only)
     const auto target = answer_of(*second, NullRequest::target, {});
     auto report = answer_of(*first, NullRequest::report, target);
     EXPECT_TRUE(second->call(number(NullRequest::verify), report, {}));
-    EXPECT_EQ(elsewhere->call(number(NullRequest::verify), report, {}).error().kind, Kind::unauthentic);
+    if (TestFixture::has_elsewhere) {
+        EXPECT_EQ(elsewhere->call(number(NullRequest::verify), report, {}).error().kind, Kind::unauthentic);
+    }
     const auto for_nobody = answer_of(*first, NullRequest::report, Buffer(512));
     EXPECT_EQ(second->call(number(NullRequest::verify), for_nobody, {}).error().kind, Kind::unauthentic);
     report[0] = static_cast<std::uint8_t>(report[0] ^ 1U);
@@ -320,9 +379,11 @@ TYPED_TEST(PlatformTest, a_curve_key_survives_a_restart_sealed_and_is_its_machin
     const auto loaded_again = CurveChamber(*again).import_sealed(Bytes(created).subspan(32));
     ASSERT_TRUE(loaded_again);
     EXPECT_TRUE(same_bytes(loaded_again->public_key.bytes, Bytes(created).first(32)));
-    const auto refused = CurveChamber(*elsewhere).import_sealed(Bytes(created).subspan(32));
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().kind, Kind::unauthentic);
+    if (TestFixture::has_elsewhere) {
+        const auto refused = CurveChamber(*elsewhere).import_sealed(Bytes(created).subspan(32));
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, Kind::unauthentic);
+    }
 }
 
 TYPED_TEST(PlatformTest, two_curve_chambers_shake_hands_and_speak)
@@ -352,6 +413,34 @@ TYPED_TEST(PlatformTest, two_curve_chambers_shake_hands_and_speak)
     EXPECT_FALSE(server->call(number(Request::process_message), joined({at_server, message}), output)); // replayed
     EXPECT_EQ(client->call(number(Request::process_ready), joined({at_client, ready}), output).error().kind,
               Kind::forbidden);
+}
+
+// With Intel's services: REPORT, quoting enclave, quote of this very image.
+TEST(SgxHardware, a_quote_of_this_image_is_made)
+{
+    if (!SgxPlatform::is_here() || ::access(Aesm::usual_socket, F_OK) != 0) {
+        GTEST_SKIP() << "this machine has no SGX, or no AESM (tools/sgx-bringup)";
+    }
+    const auto folder = std::filesystem::path(testing::TempDir()) / ("caisson-quote-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder);
+    const auto root = Root::open_file(folder / "root.key");
+    ASSERT_TRUE(root);
+    const auto enclave = SgxPlatform::open(ChamberKind::null, *root, 0);
+    ASSERT_TRUE(enclave) << enclave.error().what;
+    const Aesm aesm;
+    const auto target = aesm.target();
+    ASSERT_TRUE(target) << target.error().what;
+    const Bytes target_bytes(reinterpret_cast<const std::uint8_t*>(&*target), sizeof *target);
+    const auto made = answer_of(**enclave, NullRequest::report, target_bytes);
+    protocol::sgx::Report report;
+    ASSERT_EQ(made.size(), sizeof report);
+    std::memcpy(&report, made.data(), sizeof report);
+    const auto quote = aesm.quote(report);
+    ASSERT_TRUE(quote) << quote.error().what;
+    constexpr std::size_t mrenclave_at = 48 + 64;
+    ASSERT_GT(quote->size(), mrenclave_at + sizeof(Digest));
+    EXPECT_TRUE(same_bytes(Bytes(*quote).subspan(mrenclave_at, sizeof(Digest)), (*enclave)->facts().mrenclave));
+    std::filesystem::remove_all(folder);
 }
 
 using InprocTest = PlatformTest<InprocPlatform>;
