@@ -1,7 +1,10 @@
 #include "trusted/curve/boxes.hpp"
 
 #include "airlock/entry.hpp"
+#include "core/check.hpp"
 #include "core/crypto/box.hpp"
+#include "core/crypto/constant_time.hpp"
+#include "core/crypto/x25519.hpp"
 
 #include <sodium.h>
 
@@ -36,6 +39,9 @@ std::uint64_t counter_of(const Nonce& nonce) noexcept
 void choose_box_kernel(std::uint32_t features) noexcept
 {
     has_avx512 = (features & needed_features) == needed_features;
+    if (has_avx512) {
+        crypto::prepare_x25519();
+    }
 }
 
 crypto::BoxKernel box_kernel() noexcept
@@ -51,6 +57,11 @@ StreamPosition stream_position(const SharedKey& key, const Nonce& nonce) noexcep
 CurveKey public_key_of(const CurveSecretKey& secret) noexcept
 {
     CurveKey key;
+    if (has_avx512) {
+        const crypto::X25519Job job{secret.expose().data(), nullptr, key.bytes.data()};
+        crypto::make_public_keys({&job, 1});
+        return key;
+    }
     crypto_scalarmult_base(key.bytes.data(), secret.expose().data());
     return key;
 }
@@ -64,6 +75,17 @@ CurveKey make_key_pair(Runtime& runtime, CurveSecretKey& secret) noexcept
 Result<SharedKey> shared_key(const CurveKey& theirs, const CurveSecretKey& own) noexcept
 {
     SharedKey key;
+    if (has_avx512) {
+        SharedKey product;
+        const crypto::X25519Job job{own.expose().data(), theirs.bytes.data(), product.expose().data()};
+        crypto::make_shared_secrets({&job, 1});
+        if (crypto::public_verdict(crypto::equal(product.expose(), ByteArray<SharedKey::size>{}))) {
+            return fail(Kind::unauthentic, "a public key is a point of low order");
+        }
+        const auto subkey = crypto::derive_box_subkey(product.expose(), ByteArray<prefix_bytes>{});
+        copy_bytes(key.expose(), subkey.expose());
+        return key;
+    }
     if (crypto_box_beforenm(key.expose().data(), theirs.bytes.data(), own.expose().data()) != 0) {
         return fail(Kind::unauthentic, "a public key is a point of low order");
     }
@@ -93,6 +115,32 @@ Status open_box(std::uint8_t* output, Bytes box, const Nonce& nonce, const Share
         opened = crypto_box_open_easy_afternm(output, box.data(), box.size(), nonce.data(), key.expose().data()) == 0;
     }
     if (!opened) {
+        return fail(Kind::unauthentic, "a box does not open");
+    }
+    return {};
+}
+
+crypto::BoxSubkey message_subkey(const SharedKey& key, std::string_view prefix) noexcept
+{
+    CHECK(prefix.size() == prefix_bytes);
+    return crypto::derive_box_subkey(key.expose(), bytes_of(prefix).first<prefix_bytes>());
+}
+
+void seal_message(std::uint8_t* output, Bytes text, const MessageBox& box) noexcept
+{
+    if (has_avx512) {
+        crypto::seal_box(crypto::BoxKernel::avx512, {box.subkey, box.counter}, text, output);
+    } else {
+        seal_box(output, text, protocol::curve::short_nonce(box.prefix, box.counter), box.key);
+    }
+}
+
+Status open_message(std::uint8_t* output, Bytes sealed, const MessageBox& box) noexcept
+{
+    if (!has_avx512 || sealed.size() < protocol::curve::tag_bytes) {
+        return open_box(output, sealed, protocol::curve::short_nonce(box.prefix, box.counter), box.key);
+    }
+    if (!crypto::open_box(crypto::BoxKernel::avx512, {box.subkey, box.counter}, sealed, output)) {
         return fail(Kind::unauthentic, "a box does not open");
     }
     return {};

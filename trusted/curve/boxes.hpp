@@ -18,8 +18,9 @@ using SharedKey = Secret<32, SharedKeyTag>; // of a pair: HSalsa20(X25519)
 using CurveKey = protocol::CurveKey;
 using protocol::curve::Nonce;
 
-// Which code makes boxes: core/crypto's AVX-512 where `features` (airlock::CpuFeature bits that the own XFRM allows)
-// have all it needs, else libsodium's, as before the first call. Called before the first request.
+// Which code makes boxes, public keys and shared keys: core/crypto's AVX-512 where `features` (airlock::CpuFeature bits
+// that the own XFRM allows) have all it needs, else libsodium's, as before the first call. Called before the first
+// request.
 void choose_box_kernel(std::uint32_t features) noexcept;
 
 [[nodiscard]] CurveKey public_key_of(const CurveSecretKey& secret) noexcept;
@@ -43,5 +44,18 @@ struct StreamPosition {
 };
 [[nodiscard]] StreamPosition stream_position(const SharedKey& key, const Nonce& nonce) noexcept;
 [[nodiscard]] crypto::BoxKernel box_kernel() noexcept;
+
+// The box of one message of a session and direction. HSalsa20 of the key and the prefix is the same for all of them and
+// made once: `subkey`.
+struct MessageBox {
+    const SharedKey& key;
+    const crypto::BoxSubkey& subkey;
+    std::string_view prefix;
+    std::uint64_t counter = 0;
+};
+[[nodiscard]] crypto::BoxSubkey message_subkey(const SharedKey& key, std::string_view prefix) noexcept;
+void seal_message(std::uint8_t* output, Bytes text, const MessageBox& box) noexcept;
+// Fails: truncated, unauthentic.
+[[nodiscard]] Status open_message(std::uint8_t* output, Bytes sealed, const MessageBox& box) noexcept;
 
 } // namespace caisson::trusted::curve

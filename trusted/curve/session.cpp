@@ -48,6 +48,25 @@ bool is_letter(std::uint8_t octet) noexcept
            octet == '-' || octet == '_' || octet == '.' || octet == '+';
 }
 
+std::string_view prefix_to_peer(const Session& session) noexcept
+{
+    return session.is_server ? wire::message_to_client_nonce : wire::message_to_server_nonce;
+}
+
+std::string_view prefix_from_peer(const Session& session) noexcept
+{
+    return session.is_server ? wire::message_to_server_nonce : wire::message_to_client_nonce;
+}
+
+void make_message_keys(Session& session) noexcept
+{
+    if (!session.has_message_keys) {
+        session.to_peer = message_subkey(session.key, prefix_to_peer(session));
+        session.from_peer = message_subkey(session.key, prefix_from_peer(session));
+        session.has_message_keys = true;
+    }
+}
+
 // Name, counter and box of `text`.
 Result<std::size_t> write_counted(Session& session, std::string_view name, std::string_view prefix, Bytes text,
                                   MutableBytes output) noexcept
@@ -349,8 +368,9 @@ Result<std::size_t> produce_message(Session& session, std::uint8_t flags, Bytes 
     auto* box = output.data() + head;
     box[tag_bytes] = flags;
     copy_bytes(output.subspan(head + tag_bytes + 1), text);
-    const auto prefix = session.is_server ? wire::message_to_client_nonce : wire::message_to_server_nonce;
-    seal_box(box, {box + tag_bytes, text.size() + 1}, wire::short_nonce(prefix, counter), session.key);
+    make_message_keys(session);
+    seal_message(box, {box + tag_bytes, text.size() + 1},
+                 {session.key, session.to_peer, prefix_to_peer(session), counter});
     return size;
 }
 
@@ -365,8 +385,9 @@ Result<OpenedMessage> process_message(Session& session, Bytes body, MutableBytes
         return fail(Kind::exhausted, "the buffer for a message is too small");
     }
     TRY(take_counter(session, counted.counter));
-    const auto prefix = session.is_server ? wire::message_to_server_nonce : wire::message_to_client_nonce;
-    TRY(open_box(text.data(), counted.box, wire::short_nonce(prefix, counted.counter), session.key));
+    make_message_keys(session);
+    TRY(open_message(text.data(), counted.box,
+                     {session.key, session.from_peer, prefix_from_peer(session), counted.counter}));
     session.received = counted.counter;
     OpenedMessage out;
     out.flags = text[0];

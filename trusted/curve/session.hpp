@@ -31,6 +31,10 @@ struct Session {
     SharedKey key;       // C' and S'
     StreamLease sealing; // of unfinished messages, to the peer
     StreamLease opening; // and from it
+    // Of its messages: made with the first one.
+    bool has_message_keys = false;
+    crypto::BoxSubkey to_peer;
+    crypto::BoxSubkey from_peer;
 
     // A client until INITIATE is sent.
     CurveSecretKey transient;
