@@ -84,7 +84,8 @@ Outcome<Examined> signed_by(const SignWish& wish)
         return host::fault(Kind::malformed, "enclave sign: " + wish.image.string() +
                                                 ": an SGXS stream is expected, as \"caisson enclave build\" makes");
     }
-    if (examined.unmeasured_pages != 0 || examined.page_count == 0) {
+    if (examined.unmeasured_pages != 0 || // [IMAGE-6]
+        examined.page_count == 0) {
         return host::fault(Kind::unacceptable, "enclave sign: " + wish.image.string() + ": " +
                                                    std::to_string(examined.unmeasured_pages) + " of " +
                                                    std::to_string(examined.page_count) +

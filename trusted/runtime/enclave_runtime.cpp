@@ -17,7 +17,7 @@ using protocol::sgx::Report;
 using protocol::sgx::ReportData;
 using protocol::sgx::TargetInfo;
 
-// The header of a sealed blob; all of it is associated data.
+// [SEAL-1] The header of a sealed blob; all of it is associated data.
 struct SealedHeader {
     static constexpr std::uint32_t current_version = 1;
 

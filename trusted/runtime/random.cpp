@@ -91,6 +91,7 @@ Status Random::start(const Seed& seed, HardwareSource hardware, HardwareSource r
     return {};
 }
 
+// [RANDOM-4]
 void Random::fill(MutableBytes bytes) noexcept
 {
     CHECK(started_);

@@ -12,7 +12,7 @@ namespace caisson::trusted {
 
 enum class SealPolicy : std::uint16_t {
     mrenclave = protocol::sgx::KEYPOLICY_MRENCLAVE, // this very image
-    mrsigner = protocol::sgx::KEYPOLICY_MRSIGNER,   // this signer and product, this SVN or a later one
+    mrsigner = protocol::sgx::KEYPOLICY_MRSIGNER,   // [SEAL-3] this signer and product, this SVN or a later one
 };
 
 // A sealed blob: version, policy, SVN, key id, nonce, then XChaCha20-Poly1305 of the secret with all of them and the
@@ -29,8 +29,8 @@ class Runtime {
     [[nodiscard]] virtual std::uint64_t ticks() noexcept = 0;
 
     // Seals `secret` for this image or signer. `context` names what it is ("curve key v1") and must be given again
-    // to unseal. Returns the size written: secret.size() + seal_overhead_bytes at most.
-    // Fails: exhausted (output too small).
+    // to unseal; what must not be rolled back has the value of the root's counter in it [SEAL-5]. Returns the size
+    // written: secret.size() + seal_overhead_bytes at most. Fails: exhausted (output too small).
     [[nodiscard]] virtual Result<std::size_t> seal(SealPolicy policy, Bytes context, Bytes secret,
                                                    MutableBytes output) noexcept = 0;
 

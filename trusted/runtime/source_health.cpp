@@ -24,8 +24,8 @@ bool SourceHealth::accept_octet(std::uint8_t octet) noexcept
         watched_ = octet;
         occurrences_ = 0;
     }
-    occurrences_ += octet == watched_ ? 1U : 0U;
-    in_window_ = (in_window_ + 1) % window_octets;
+    occurrences_ += octet == watched_ && in_window_ < window_octets ? 1U : 0U;
+    in_window_ = in_window_ == window_octets ? 0 : in_window_ + 1;
     return repetitions_ < repetition_cutoff && occurrences_ < proportion_cutoff;
 }
 

@@ -8,15 +8,17 @@ namespace caisson::trusted {
 
 class SourceHealth {
   public:
-    // Half of what the makers claim for RDRAND and RDSEED, so that an honest source is not refused: with a false alarm
-    // of 2^-40 an octet these are the cut-offs of SP 800-90B.
-    static constexpr unsigned min_entropy_bits = 4;
-    static constexpr std::uint32_t repetition_cutoff = 11; // 1 + 40 / 4
+    // Below the 8 that the makers claim for RDRAND and RDSEED, so that an honest source is not refused, and high enough
+    // that one stuck octet in a word is seen. With a false alarm of 2^-40 an octet, SP 800-90B has these cut-offs.
+    static constexpr unsigned min_entropy_bits = 6;
+    static constexpr std::uint32_t repetition_cutoff = 8; // 1 + ceil(40 / 6)
     static constexpr std::uint32_t window_octets = 512;
-    static constexpr std::uint32_t proportion_cutoff = 78; // 1 + critbinom(512, 2^-4, 1 - 2^-40)
+    static constexpr std::uint32_t proportion_cutoff = 35; // 1 + critbinom(512, 2^-6, 1 - 2^-40)
 
-    // At start 1024 octets are tested before one is used (4.3).
-    static constexpr std::size_t startup_words = 128;
+    // Before one word is used so many are tested (4.3 asks for 1024 octets): a window for each octet of a word, as the
+    // next window begins one octet later.
+    static constexpr std::size_t startup_words = 520;
+    static_assert(startup_words * 8 >= 8 * (window_octets + 1));
 
     // False from the first word on that fails: a source that was broken once stays so.
     [[nodiscard]] bool accept(std::uint64_t word) noexcept;
@@ -30,7 +32,7 @@ class SourceHealth {
     std::uint8_t repeated_ = 0;
     std::uint32_t repetitions_ = 0;
     std::uint8_t watched_ = 0;
-    std::uint32_t in_window_ = 0;
+    std::uint32_t in_window_ = 0; // octets seen of the window, and the one that is left out behind it
     std::uint32_t occurrences_ = 0;
 };
 

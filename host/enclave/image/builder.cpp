@@ -79,6 +79,7 @@ std::uint64_t add_thread(SgxsWriter& writer, const Layout& layout, std::uint64_t
 
 } // namespace
 
+// [IMAGE-1]
 Outcome<std::vector<std::uint8_t>> build_image(Bytes elf, const Layout& layout)
 {
     const auto file = TRY(ElfFile::open(elf));

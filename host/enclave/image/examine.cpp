@@ -96,8 +96,8 @@ Outcome<Examined> examine_sgxs(Bytes bytes, const std::filesystem::path& signatu
     return examined;
 }
 
-// A file has up to three forms of metadata, for loaders of different age. All must come to one MRENCLAVE: a file whose
-// forms differ would be one enclave here and another one there.
+// [IMAGE-4] A file has up to three forms of metadata, for loaders of different age. All must come to one MRENCLAVE: a
+// file whose forms differ would be one enclave here and another one there.
 Outcome<Examined> examine_sdk_elf(Bytes bytes, const ExamineOptions& options)
 {
     const auto file = TRY(SdkElf::open(bytes));

@@ -58,6 +58,7 @@ Result<SgxsReader> SgxsReader::open(Bytes stream) noexcept
     return out;
 }
 
+// [IMAGE-2]
 Result<SgxsPage> SgxsReader::read_page() noexcept
 {
     SgxsPage page;

@@ -122,6 +122,7 @@ Digest mrsigner_of(const Sigstruct& sigstruct) noexcept
     }();
 }
 
+// [IMAGE-3]
 Status verify_sigstruct(const Sigstruct& sigstruct) noexcept
 {
     constexpr std::size_t header_type_bytes = 12; // the last word of the header is software's

@@ -75,6 +75,7 @@ TEST(Sgxs, every_flipped_byte_changes_the_measurement)
     }
 }
 
+// [IMAGE-2]
 TEST(Sgxs, a_page_twice_outside_or_out_of_order_is_malformed)
 {
     for (const std::uint64_t second : {0x0ULL, 0x1000ULL, 0x10000ULL, 0x2001ULL, ~0xfffULL}) {
@@ -138,7 +139,8 @@ TEST_F(SigstructTest, what_was_signed_verifies)
     EXPECT_TRUE(verify_enclave(signed_, measurement_of(small_image()), signed_.attributes));
 }
 
-// The CPU ignores header's last word (software's) and what stands between the two signed parts and the quotients.
+// [IMAGE-3] The CPU ignores header's last word (software's) and what stands between the two signed parts and the
+// quotients.
 TEST_F(SigstructTest, every_altered_byte_that_the_cpu_looks_at_is_refused)
 {
     constexpr auto q1_at = offsetof(Sigstruct, q1);

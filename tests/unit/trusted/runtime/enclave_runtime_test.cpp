@@ -73,6 +73,7 @@ TEST(Sealing, what_was_sealed_is_had_again)
     EXPECT_TRUE(same_bytes(Bytes(output).first(*size), bytes_of(secret)));
 }
 
+// [SEAL-1]
 TEST(Sealing, every_altered_byte_is_refused)
 {
     Machine machine;
@@ -101,6 +102,7 @@ TEST(Sealing, another_context_is_unauthentic)
     EXPECT_EQ(unsealed_by(machine, sealed_by(machine), "test v2").error().kind, Kind::unauthentic);
 }
 
+// [SEAL-2]
 TEST(Sealing, another_machine_is_unauthentic)
 {
     Machine one(1);
@@ -130,6 +132,23 @@ TEST(Sealing, a_lower_svn_cannot_unseal_and_a_higher_one_can)
     Machine three(1, 1, 1, 3);
     EXPECT_EQ(unsealed_by(one, sealed_by(two)).error().kind, Kind::expired);
     EXPECT_TRUE(unsealed_by(three, sealed_by(two)));
+}
+
+// [SEAL-5]
+TEST(Sealing, a_blob_of_an_older_counter_is_unauthentic)
+{
+    Machine machine;
+    const auto at = [](std::uint64_t counter) {
+        ByteArray<16> bytes{'v', 'a', 'u', 'l', 't', ' ', 'v', '1'};
+        std::memcpy(bytes.data() + 8, &counter, sizeof counter);
+        return bytes;
+    };
+    std::vector<std::uint8_t> blob(secret.size() + seal_overhead_bytes);
+    const auto size = machine.runtime.seal(SealPolicy::mrsigner, at(7), bytes_of(secret), blob);
+    ASSERT_TRUE(size);
+    ByteArray<64> output{};
+    EXPECT_TRUE(machine.runtime.unseal(at(7), Bytes(blob).first(*size), output));
+    EXPECT_EQ(machine.runtime.unseal(at(8), Bytes(blob).first(*size), output).error().kind, Kind::unauthentic);
 }
 
 TEST(Sealing, a_debug_enclave_cannot_unseal_what_a_production_one_sealed)
