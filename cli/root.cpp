@@ -88,7 +88,7 @@ std::string json_of(const TpmRootFacts& facts, const std::string& state)
     json.name("in_lockout").boolean(facts.tpm.in_lockout).name("pcrs").text(pcr_list(facts.pcr_mask));
     json.name("signed").boolean(facts.is_signed).name("approved").boolean(facts.has_approval);
     json.name("bound_to_images").boolean(facts.binds_register);
-    json.name("rollback_counters").boolean(true).name("attestation_key").text(hex(facts.ak_name)).end_object();
+    json.name("rollback_counters").boolean(false).name("attestation_key").text(hex(facts.ak_name)).end_object();
     return json.str();
 }
 
@@ -101,7 +101,7 @@ std::string text_of(const TpmRootFacts& facts, const std::string& state)
     text += facts.is_signed ? " as a signer approves them" : " as they were when it was sealed";
     text += facts.binds_register ? ", and the images of that time\n" : "\n";
     text += "state            " + (state.empty() ? std::string("opens here and now") : "STAYS SEALED: " + state) + "\n";
-    text += "rollback         counters in the TPM: an older copy of the keys is refused\n";
+    text += "rollback         not noticed: an older copy of the home opens\n";
     text += "attestation key  " + hex(facts.ak_name) + "\n";
     if (facts.tpm.in_lockout) {
         text += "\nThe TPM is IN LOCKOUT after " + std::to_string(facts.tpm.lockout_failures) +
