@@ -116,9 +116,10 @@ Buffer properties(std::initializer_list<std::pair<std::string_view, std::string_
 
 TEST(ZmtpTest, a_ping_says_its_ttl_and_context) // [ZMTP-7]
 {
-    const auto ping = read_command(octets({"\x04PING\x01\x02"
-                                           "abc",
-                                           10}));
+    const auto body = octets({"\x04PING\x01\x02"
+                              "abc",
+                              10});
+    const auto ping = read_command(body);
     ASSERT_TRUE(ping);
     EXPECT_EQ(ping->kind, Command::Kind::ping);
     EXPECT_EQ(ping->ttl_deciseconds, 0x102);
