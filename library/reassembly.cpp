@@ -42,7 +42,7 @@ Outcome<Parts> Reassembly::take(std::uint64_t counter, Piece piece)
 {
     highest_ = std::max(highest_, counter);
     bytes_ += piece.text.size();
-    if (bytes_ > incomplete_bytes_max) {
+    if (bytes_ > bytes_max_) {
         return fault(Kind::exhausted, "messages of the peer stay incomplete");
     }
     auto first = pieces_.insert_or_assign(counter, std::move(piece)).first;

@@ -25,12 +25,17 @@ struct Piece {
 
 class Reassembly {
   public:
+    explicit Reassembly(std::size_t bytes_max = incomplete_bytes_max) noexcept
+        : bytes_max_(bytes_max)
+    {
+    }
     // The message that this packet completes, if it does. Fails: exhausted, malformed.
     Outcome<Parts> take(std::uint64_t counter, Piece piece);
 
   private:
     void drop_hopeless();
 
+    std::size_t bytes_max_;
     std::map<std::uint64_t, Piece> pieces_;
     std::size_t bytes_ = 0;
     std::uint64_t highest_ = 0;
