@@ -222,8 +222,7 @@ std::size_t Connection::frame_bytes_max() const noexcept
     if (state_ != State::open) {
         return command_bytes_max;
     }
-    return is_curve() ? std::min(settings_.part_bytes_max, airlock::message_bytes_max) + curve::message_overhead_bytes
-                      : settings_.part_bytes_max;
+    return settings_.part_bytes_max + (is_curve() ? curve::message_overhead_bytes : 0);
 }
 
 Done Connection::progress()

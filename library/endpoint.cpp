@@ -481,8 +481,9 @@ Done Endpoint::send_many(std::span<const CurveKey> peers, const Parts& route, st
         if (session == nullptr) {
             return fault(Kind::missing, "there is no session with one of these peers now");
         }
-        const Bytes number = Number(session->number);
-        sessions.insert(sessions.end(), number.begin(), number.end());
+        const Number number(session->number);
+        const Bytes octets = number;
+        sessions.insert(sessions.end(), octets.begin(), octets.end());
     }
     seal_waiting(); // what was queued before comes before
     Parts group;

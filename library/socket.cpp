@@ -364,8 +364,7 @@ Done Socket::queue(std::span<const Bytes> parts, int timeout_ms)
     if (parts.empty() || parts.size() > message_parts_max) {
         return fault(Kind::malformed, "a message has 1 to 65536 parts");
     }
-    const auto part_max =
-        settings_.key ? std::min(settings_.part_bytes_max, airlock::message_bytes_max) : settings_.part_bytes_max;
+    const auto part_max = settings_.part_bytes_max;
     if (std::any_of(parts.begin(), parts.end(), [&](Bytes part) { return part.size() > part_max; })) {
         return fault(Kind::exhausted, "a part is larger than " + std::to_string(part_max) +
                                           " octets; send it in several, or end to end, which cuts it");
