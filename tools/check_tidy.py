@@ -4,7 +4,8 @@
 Usage: check_tidy.py BUILD_FOLDER [FILE...]   (the folder has compile_commands.json)
 
 A file is looked at again only when it, a header of ours that it reaches, its compile command, .clang-tidy or
-clang-tidy's version changed. What was clean is remembered in $CAISSON_CACHE/tidy, or build/tidy.
+clang-tidy's version changed. What was clean is remembered in $CAISSON_CACHE/tidy, or build/tidy. Without FILE, what
+tools/tidy_pending.txt names is left out, and the count is said.
 """
 import hashlib
 import json
@@ -26,6 +27,12 @@ EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-ma
          "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument", "-Wno-sign-conversion"]
 UNKNOWN_TO_CLANG = " -fno-tree-loop-distribute-patterns"
 CACHE = Path(os.environ.get("CAISSON_CACHE", tree.TOP / "build")) / "tidy"
+
+
+def pending():
+    """Files that nobody has been over yet."""
+    lines = (tree.TOP / "tools" / "tidy_pending.txt").read_text().splitlines()
+    return {line for line in lines if line and not line.startswith("#")}
 
 
 def commands(build_folder):
@@ -87,8 +94,11 @@ def main():
     version = subprocess.run([TIDY, "--version"], capture_output=True, check=True).stdout
     base = version + (tree.TOP / ".clang-tidy").read_bytes() + Path(__file__).read_bytes()
     known = {}
+    skipped = set() if wanted else pending()
     keys = {name: key_of(name, command, base, known) for name, command in commands(build_folder).items()
-            if not wanted or name in wanted}
+            if name not in skipped and (not wanted or name in wanted)}
+    if skipped:
+        print(f"{len(skipped)} files are left out: tools/tidy_pending.txt", flush=True)
     waiting = sorted(name for name, key in keys.items() if not (CACHE / key).exists())
     print(f"{len(keys)} files, {len(waiting)} to look at", flush=True)
     folder = clang_commands(build_folder)
