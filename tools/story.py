@@ -34,7 +34,7 @@ CHANGED_FILE = "etc/login.defs"
 INTERVAL_MS = 500
 HOLD_MS = 1000
 STOP_BOUND_S = 1.0
-REFUSED = "the client's node is not trusted now"  # the gateway's word for it
+REFUSED = "is not trusted now, or not known yet"  # the gateway's words for it
 
 
 class StepFailed(Exception):
