@@ -11,6 +11,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds retry_first{50};
 constexpr milliseconds retry_max{2000};
+constexpr milliseconds turn_interval{5};   // between two looks at the connections while only sending
 constexpr milliseconds look_interval{250}; // for timers while waiting
 constexpr std::size_t peers_max = 1000;
 
@@ -368,6 +369,11 @@ Done Socket::queue(std::span<const Bytes> parts, int timeout_ms)
     if (std::any_of(parts.begin(), parts.end(), [&](Bytes part) { return part.size() > part_max; })) {
         return fault(Kind::exhausted, "a part is larger than " + std::to_string(part_max) +
                                           " octets; send it in several, or end to end, which cuts it");
+    }
+    // Who only sends must be connected, subscribed to and found alive all the same.
+    if (Clock::now() >= next_turn_) {
+        turn(0);
+        next_turn_ = Clock::now() + turn_interval;
     }
     switch (settings_.type) {
     case CAISSON_PUB:

@@ -82,6 +82,7 @@ class Socket {
     bool in_conversation_ = false;
     Parts envelope_;
     CurveKey last_peer_;
+    Clock::time_point next_turn_{};
     std::uint32_t next_identity_ = 1;
 };
 

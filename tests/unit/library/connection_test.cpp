@@ -94,6 +94,20 @@ TEST(SocketTest, a_subscriber_gets_what_it_wants_alone)
     ASSERT_TRUE(pair.one->send(views(parts_of({"abc", "no"})), 0));
     EXPECT_EQ(pair.two->receive(100).error().kind, Kind::unavailable);
 }
+TEST(SocketTest, a_publisher_that_does_nothing_but_send_is_heard)
+{
+    auto pub = *Socket::open(nullptr, CAISSON_PUB);
+    auto sub = *Socket::open(nullptr, CAISSON_SUB);
+    ASSERT_TRUE(sub->subscribe({}, true));
+    const auto address = sub->bind(*parse_address("tcp://127.0.0.1:0"));
+    ASSERT_TRUE(pub->connect(*address));
+    bool heard = false;
+    for (int turn = 0; turn < 200 && !heard; ++turn) {
+        ASSERT_TRUE(pub->send(views(parts_of({"x"})), 0));
+        heard = sub->receive(10).has_value();
+    }
+    EXPECT_TRUE(heard);
+}
 TEST(SocketTest, what_a_type_does_not_do_is_forbidden)
 {
     Pair pair(CAISSON_PULL, CAISSON_PUSH);
