@@ -150,13 +150,13 @@ Done trust_tpm_authority(const std::filesystem::path& home, const std::filesyste
 {
     TRY(load_text(folder_of(home) / "server.conf")); // there is a server
     const auto content = TRY(host::store::load_file(file, authorities_bytes_max, host::store::Writers::anyone));
-    auto all = TRY(load_tpm_authorities(home));
-    all += std::string(content.begin(), content.end());
-    const auto read = protocol::evidence::CertificateAuthorities::from_pem(all, "");
+    const std::string added(content.begin(), content.end());
+    const auto read = protocol::evidence::CertificateAuthorities::from_pem(added, "");
     if (!read) {
         return fault(Kind::malformed, file.string() + ": " + read.error().what +
                                           "; the certificates of a TPM's maker in PEM are expected, a root among them");
     }
+    const auto all = TRY(load_tpm_authorities(home)) + added;
     return host::store::store_file(folder_of(home) / "tpm-authorities.pem", bytes_of(all), private_mode,
                                    Existing::replace);
 }
