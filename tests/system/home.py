@@ -35,12 +35,13 @@ def z85_bytes(text):
 
 
 class Started:
-    """A program we started, with what it printed so far."""
+    """A program we started, with what it printed so far. What it says goes to a file: nobody reads it meanwhile, and a
+    full pipe would stop the program."""
 
     def __init__(self, words, environment):
         self.words = words
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                        env=environment)
+        self.said = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.said, text=True, env=environment)
 
     @property
     def pid(self):
@@ -50,13 +51,17 @@ class Started:
         """The next line it prints."""
         line = self.process.stdout.readline().strip()
         if not line:
-            raise Failed(f"{self.words}: ended without a line: {self.process.stderr.read()}")
+            raise Failed(f"{self.words}: ended without a line: {self.what_it_said()}")
         return line
+
+    def what_it_said(self):
+        size = os.fstat(self.said.fileno()).st_size
+        return os.pread(self.said.fileno(), size, 0).decode(errors="replace")  # its place stays the program's
 
     def finish(self, timeout=60):
         """(exit status, what it printed, what it said)"""
-        out, err = self.process.communicate(timeout=timeout)
-        return self.process.returncode, out, err
+        out, _ = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, self.what_it_said()
 
     def expect_ok(self, timeout=60):
         status, out, err = self.finish(timeout)
@@ -71,8 +76,8 @@ class Started:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        for pipe in (self.process.stdout, self.process.stderr):
-            pipe.close()
+        for file in (self.process.stdout, self.said):
+            file.close()
 
 
 class Home:
