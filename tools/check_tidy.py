@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
-"""Runs clang-tidy over every source file of the product, on all cores, and remembers what was clean.
+"""Runs clang-tidy over the source files of the product, on all cores, and remembers what was clean.
 
-Usage: check_tidy.py BUILD_FOLDER [FILE...]   (the folder has compile_commands.json)
+Usage: check_tidy.py BUILD_FOLDER [--record] [FILE...]   (the folder has compile_commands.json)
 
 A file is looked at again only when it, a header of ours that it reaches, its compile command, .clang-tidy or
-clang-tidy's version changed. What was clean is remembered in $CAISSON_CACHE/tidy, or build/tidy. Without FILE, what
-tools/tidy_pending.txt names is left out, and the count is said.
+clang-tidy's version changed. What was clean is remembered in $CAISSON_CACHE/tidy (or build/tidy) and, by --record, in
+tools/tidy_clean.txt, which is committed: a fresh clone looks only at what changed since. Without that file's lines it
+looks at everything, which takes long (docs/decisions/0007-checks-that-fit.md).
+
+Most of clang-tidy's time goes into the headers of the standard library, so files of one folder with one compile command
+are read as one translation unit; where their names collide, the group is halved until they do not.
 """
+import collections
 import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,15 +30,15 @@ PRODUCT = ("core/", "protocol/", "airlock/", "trusted/", "host/", "services/", "
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # TRY is a GNU statement expression; gcc's own warning names mean nothing to clang.
 EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-macro-expansion",
-         "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument", "-Wno-sign-conversion"]
+         "-Wno-deprecated-declarations", "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument", "-Wno-sign-conversion"]
 UNKNOWN_TO_CLANG = " -fno-tree-loop-distribute-patterns"
+COMPILED = re.compile(r" -o \S+ -c \S+$")
+GROUP_MAX = 7
+# Findings in the files themselves, which the unit includes, and in our headers.
+OURS = rf"^{re.escape(str(tree.TOP))}/({'|'.join(part.rstrip('/') for part in PRODUCT)})/.*"
+UNIT_OPTIONS = ["--config-file=.clang-tidy", "--checks=-bugprone-suspicious-include", f"--header-filter={OURS}"]
+RECORD = tree.TOP / "tools" / "tidy_clean.txt"
 CACHE = Path(os.environ.get("CAISSON_CACHE", tree.TOP / "build")) / "tidy"
-
-
-def pending():
-    """Files that nobody has been over yet."""
-    lines = (tree.TOP / "tools" / "tidy_pending.txt").read_text().splitlines()
-    return {line for line in lines if line and not line.startswith("#")}
 
 
 def commands(build_folder):
@@ -71,50 +77,74 @@ def key_of(name, command, base, known):
     return digest.hexdigest()
 
 
-def clang_commands(build_folder):
-    """A folder with the compile commands as clang understands them."""
-    folder = tree.TOP / "build" / "tidy-commands"
-    folder.mkdir(parents=True, exist_ok=True)
-    text = (Path(build_folder) / "compile_commands.json").read_text()
-    (folder / "compile_commands.json").write_text(text.replace(UNKNOWN_TO_CLANG, ""))
-    return folder
+def grouped(names, found):
+    """Lists of at most GROUP_MAX files that share a folder and a compile command."""
+    groups = collections.defaultdict(list)
+    for name in names:
+        groups[(os.path.dirname(name), COMPILED.sub("", found[name]))].append(name)
+    return [members[at:at + GROUP_MAX] for members in groups.values() for at in range(0, len(members), GROUP_MAX)]
 
 
-def examine(name, build_folder):
-    extra = [f"--extra-arg={argument}" for argument in EXTRA]
-    started = time.monotonic()
-    done = subprocess.run([TIDY, "-p", build_folder, "--quiet", *extra, name], capture_output=True, text=True,
-                          cwd=tree.TOP, check=False)
-    return done.returncode, done.stdout + (done.stderr if done.returncode else ""), time.monotonic() - started
+def examine(members, found):
+    """clang-tidy's findings on these files: (member, text) for each file that has some."""
+    with tempfile.TemporaryDirectory() as folder:
+        unit = Path(folder) / "unit.cpp"
+        unit.write_text("".join(f'#include "{tree.TOP / name}"\n' for name in members))
+        command = COMPILED.sub("", found[members[0]]).replace(UNKNOWN_TO_CLANG, "") + f" -c {unit}"
+        (Path(folder) / "compile_commands.json").write_text(
+            json.dumps([{"directory": folder, "command": command, "file": str(unit)}]))
+        done = subprocess.run([TIDY, "-p", folder, "--quiet", *UNIT_OPTIONS,
+                               *(f"--extra-arg={argument}" for argument in EXTRA), str(unit)],
+                              capture_output=True, text=True, cwd=tree.TOP, check=False)
+    if done.returncode == 0:
+        return []
+    if len(members) > 1 and "[clang-diagnostic-error]" in done.stdout:
+        half = len(members) // 2
+        return examine(members[:half], found) + examine(members[half:], found)
+    text = done.stdout + done.stderr
+    named = [name for name in members if f"/{name}:" in text]
+    return [(name, text) for name in named or members]
+
+
+def look(waiting, found, keys):
+    """Looks at these files, remembers the clean ones, and gives those with findings."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    failed = set()
+    groups = grouped(waiting, found)
+
+    def timed(members):
+        started = time.monotonic()
+        return examine(members, found), time.monotonic() - started
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for members, (findings, seconds) in zip(groups, pool.map(timed, groups)):
+            failed |= {name for name, _ in findings}
+            for name in set(members) - failed:
+                (CACHE / keys[name]).touch()
+            print(f"{seconds:6.1f} s  {'FAIL' if findings else 'ok  '}  {' '.join(members)}", flush=True)
+            for text in dict.fromkeys(text for _, text in findings):
+                print(text, flush=True)
+    return failed
 
 
 def main():
-    build_folder = sys.argv[1]
-    wanted = set(sys.argv[2:])
-    version = subprocess.run([TIDY, "--version"], capture_output=True, check=True).stdout
-    base = version + (tree.TOP / ".clang-tidy").read_bytes() + Path(__file__).read_bytes()
+    build_folder, words = sys.argv[1], set(sys.argv[2:])
+    wanted = words - {"--record"}
+    version = subprocess.run([TIDY, "--version"], capture_output=True, text=True, check=True).stdout
+    base = "".join(line for line in version.splitlines() if "version" in line).encode()
+    base += (tree.TOP / ".clang-tidy").read_bytes() + repr(EXTRA).encode()
     known = {}
-    skipped = set() if wanted else pending()
-    keys = {name: key_of(name, command, base, known) for name, command in commands(build_folder).items()
-            if name not in skipped and (not wanted or name in wanted)}
-    if skipped:
-        print(f"{len(skipped)} files are left out: tools/tidy_pending.txt", flush=True)
-    waiting = sorted(name for name, key in keys.items() if not (CACHE / key).exists())
+    found = commands(build_folder)
+    keys = {name: key_of(name, command, base, known) for name, command in found.items()}
+    recorded = set(RECORD.read_text().split()) if RECORD.is_file() else set()
+    clean = {name for name, key in keys.items() if key in recorded or (CACHE / key).exists()}
+    waiting = sorted(name for name in (wanted or set(keys)) - clean if name in keys)
     print(f"{len(keys)} files, {len(waiting)} to look at", flush=True)
-    folder = clang_commands(build_folder)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    failures = 0
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for name, (status, text, seconds) in zip(waiting, pool.map(lambda one: examine(one, folder), waiting)):
-            if status == 0:
-                (CACHE / keys[name]).touch()
-            else:
-                failures += 1
-            print(f"{seconds:6.1f} s  {'ok  ' if status == 0 else 'FAIL'}  {name}", flush=True)
-            if status:
-                print(text, flush=True)
-    print(f"{failures} files with findings")
-    return 1 if failures else 0
+    failed = look(waiting, found, keys)
+    if "--record" in words:
+        RECORD.write_text("".join(f"{keys[name]} {name}\n" for name in sorted(clean | set(waiting) - failed)))
+    print(f"{len(failed)} files with findings")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

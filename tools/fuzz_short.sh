@@ -1,34 +1,32 @@
 #!/bin/sh
-# Runs every fuzz target in FOLDER for SECONDS (5 unless told), from its corpus in fuzz/corpus/NAME where there is one.
+# Runs every fuzz target in FOLDER for SECONDS (5 unless told), from its corpus in fuzz/corpus/NAME where there is one; as
+# many at once as there are cores.
 # usage: tools/fuzz_short.sh FOLDER [SECONDS]
 set -eu
 folder=${1:?usage: fuzz_short.sh FOLDER [SECONDS]}
-seconds=${2:-5}
-corpora=$(dirname "$0")/../fuzz/corpus
+export folder seconds="${2:-5}" corpora="$(dirname "$0")/../fuzz/corpus"
 scratch=$(mktemp -d)
+export scratch
 trap 'rm -rf "$scratch"' EXIT
-status=0
-count=0
-for target in "$folder"/*; do
-    [ -f "$target" ] && [ -x "$target" ] || continue
-    name=$(basename "$target")
-    count=$((count + 1))
-    mkdir "$scratch/$name"
-    set -- "$scratch/$name"
-    if [ -d "$corpora/$name" ]; then
-        set -- "$@" "$corpora/$name"
-    fi
-    if "$target" -max_total_time="$seconds" -timeout=10 -artifact_prefix="$folder/$name-" "$@" \
-        >"$scratch/$name.log" 2>&1; then
-        echo "$name: ok, $(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$scratch/$name.log") runs"
-    else
-        echo "$name: FAILED"
-        tail -n 40 "$scratch/$name.log"
-        status=1
-    fi
-done
-if [ "$count" -eq 0 ]; then
+
+# Says the verdict on one target, and gives it as its status.
+one='
+name=$(basename "$1")
+mkdir "$scratch/$name"
+set -- "$scratch/$name"
+[ ! -d "$corpora/$name" ] || set -- "$@" "$corpora/$name"
+if "$folder/$name" -max_total_time="$seconds" -timeout=10 -artifact_prefix="$folder/$name-" "$@" \
+    >"$scratch/$name.log" 2>&1; then
+    echo "$name: ok, $(sed -n "s/^Done \([0-9]*\) runs.*/\1/p" "$scratch/$name.log") runs"
+else
+    echo "$name: FAILED
+$(tail -n 40 "$scratch/$name.log")"
+    exit 1
+fi
+'
+find "$folder" -maxdepth 1 -type f -perm -100 | sort >"$scratch/targets"
+if [ ! -s "$scratch/targets" ]; then
     echo "fuzz_short: no fuzz target in $folder; build with the preset fuzz" >&2
     exit 1
 fi
-exit $status
+xargs -n 1 -P "$(nproc)" sh -c "$one" one <"$scratch/targets"
