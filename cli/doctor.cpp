@@ -1,6 +1,7 @@
 #include "cli/json.hpp"
 #include "cli/platform_text.hpp"
 #include "cli/verb.hpp"
+#include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/root.hpp"
 
@@ -18,6 +19,7 @@ using host::Outcome;
 using host::enclave::ChamberKind;
 using host::enclave::Enclave;
 using host::enclave::EnclaveFacts;
+using protocol::ImageHardening;
 using protocol::sgx::Platform;
 using protocol::sgx::RootKind;
 
@@ -58,6 +60,13 @@ Outcome<EnclaveFacts> try_chamber(ChamberKind chamber)
     options.chamber = chamber;
     const auto enclave = TRY(Enclave::open(options, root));
     return enclave->facts();
+}
+
+std::string hex(const Digest& digest)
+{
+    std::string text(2 * digest.size(), '\0');
+    write_hex(text, digest);
+    return text;
 }
 
 struct Device {
@@ -140,7 +149,10 @@ void add_chamber(JsonWriter& json, ChamberKind kind, const Outcome<EnclaveFacts>
         return;
     }
     json.name("platform").text(platform_name(facts->platform)).name("root").text(root_name(facts->root));
-    json.name("debug").boolean(facts->debug).name("protections").begin_array();
+    json.name("debug").boolean(facts->debug).name("mrenclave").text(hex(facts->mrenclave));
+    json.name("hardening").begin_object().name("lfence").boolean(facts->note.has(ImageHardening::lfence));
+    json.name("verw").boolean(facts->note.has(ImageHardening::verw)).end_object();
+    json.name("protections").begin_array();
     for (const auto& protection : facts->protections) {
         json.begin_object().name("name").text(protection.name).name("active").boolean(protection.active);
         json.name("reason").text(protection.reason).end_object();
@@ -173,6 +185,7 @@ std::string chamber_text(ChamberKind kind, const Outcome<EnclaveFacts>& facts)
     text +=
         std::string("starts; platform ") + platform_name(facts->platform) + ", " + platform_meaning(facts->platform);
     text += facts->debug ? "; DEBUG\n" : "\n";
+    text += "  hardening of the image: " + hardening_text(facts->note) + "\n";
     for (const auto& protection : facts->protections) {
         text += (protection.active ? "  yes  " : "  NO   ") + protection.name;
         text += protection.active || protection.reason.empty() ? "\n" : ": " + protection.reason + "\n";

@@ -1,6 +1,7 @@
 #include "cli/enclave_text.hpp"
 
 #include "cli/json.hpp"
+#include "cli/platform_text.hpp"
 #include "core/text.hpp"
 
 #include <algorithm>
@@ -119,14 +120,6 @@ std::string signature_verdict(const Examined& examined)
     }
     return signature.names_image ? "good, over this image"
                                  : "FOR ANOTHER IMAGE: MRENCLAVE " + hex_of(signature.sigstruct.enclave_hash);
-}
-
-std::string hardening_text(const protocol::ImageNote& note)
-{
-    std::string text;
-    text += note.has(ImageHardening::lfence) ? "LFENCE after loads" : "";
-    text += note.has(ImageHardening::verw) ? std::string(text.empty() ? "" : ", ") + "VERW on the way out" : "";
-    return text.empty() ? "none (CAISSON_IMAGE_HARDENING was off)" : text;
 }
 
 std::string identity_text(const Examined& examined)

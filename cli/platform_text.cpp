@@ -47,4 +47,13 @@ const char* root_meaning(RootKind root) noexcept
     return "unknown";
 }
 
+std::string hardening_text(const protocol::ImageNote& note)
+{
+    using protocol::ImageHardening;
+    std::string text;
+    text += note.has(ImageHardening::lfence) ? "LFENCE after loads" : "";
+    text += note.has(ImageHardening::verw) ? std::string(text.empty() ? "" : ", ") + "VERW on the way out" : "";
+    return text.empty() ? "none (CAISSON_IMAGE_HARDENING was off)" : text;
+}
+
 } // namespace caisson::cli

@@ -55,10 +55,11 @@ set(caisson_image_options ${caisson_warnings} ${caisson_sealed_options}
     -O2 -g0 -fPIE -fvisibility=hidden -fvisibility-inlines-hidden -fno-threadsafe-statics -mno-red-zone
     -fstack-protector-strong -fcf-protection=none -fno-asynchronous-unwind-tables -fno-unwind-tables
     -ffunction-sections -fdata-sections -U_FORTIFY_SOURCE -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
-set(caisson_image_hardening 0)
-if(CAISSON_IMAGE_HARDENING) # bits of protocol::ImageHardening; the note in the image says which
-  set(caisson_image_hardening 3)
-  list(APPEND caisson_image_options -Wa,-mlfence-after-load=yes -Wa,-mlfence-before-indirect-branch=memory
-       -Wa,-mlfence-before-ret=shl)
+# Bits of protocol::ImageHardening; the note in the image says which.
+set(caisson_hardened_image_options ${caisson_image_options} -Wa,-mlfence-after-load=yes
+    -Wa,-mlfence-before-indirect-branch=memory -Wa,-mlfence-before-ret=shl -DCAISSON_IMAGE_HARDENING=3)
+if(CAISSON_IMAGE_HARDENING)
+  set(caisson_image_options ${caisson_hardened_image_options})
+else()
+  list(APPEND caisson_image_options -DCAISSON_IMAGE_HARDENING=0)
 endif()
-list(APPEND caisson_image_options -DCAISSON_IMAGE_HARDENING=${caisson_image_hardening})

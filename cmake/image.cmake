@@ -1,16 +1,19 @@
-# caisson_image(NAME PRODUCT n SVN n OBJECTS targets...)
-# Links a chamber's image objects with the runtime and libsodium's archive, proves what it imports and executes, and
-# makes ${CMAKE_BINARY_DIR}/NAME.sgxs and NAME.sig. The development signing key is made at the first build.
+# caisson_image(NAME [WITH_RUNTIME_OF_ITS_OWN] PRODUCT n SVN n OBJECTS targets...)
+# Links a chamber's image objects with the runtime (unless they contain it) and libsodium's archive, proves what it
+# imports and executes, and makes ${CMAKE_BINARY_DIR}/NAME.sgxs and NAME.sig. The development signing key is made at the first build.
 # An image is always gcc's: with another compiler (fuzz, msan) there is none.
 function(caisson_image name)
-  cmake_parse_arguments(arg "" "PRODUCT;SVN" "OBJECTS" ${ARGN})
+  cmake_parse_arguments(arg "WITH_RUNTIME_OF_ITS_OWN" "PRODUCT;SVN" "OBJECTS" ${ARGN})
   set(all ALL)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     set(all)
   endif()
+  if(NOT arg_WITH_RUNTIME_OF_ITS_OWN)
+    list(APPEND arg_OBJECTS caisson_core_image caisson_protocol_image caisson_runtime_image
+         caisson_runtime_entry_image)
+  endif()
   set(objects)
-  foreach(target ${arg_OBJECTS} caisson_core_image caisson_protocol_image caisson_runtime_image
-          caisson_runtime_entry_image)
+  foreach(target ${arg_OBJECTS})
     list(APPEND objects $<TARGET_OBJECTS:${target}>)
   endforeach()
   set(elf ${CMAKE_CURRENT_BINARY_DIR}/${name}.elf)

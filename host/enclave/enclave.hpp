@@ -4,6 +4,7 @@
 
 #include "airlock/ring.hpp"
 #include "host/fault.hpp"
+#include "protocol/image_note.hpp"
 #include "protocol/sgx.hpp"
 
 #include <filesystem>
@@ -47,7 +48,8 @@ struct EnclaveFacts {
     std::uint16_t product = 0;
     std::uint16_t svn = 0;
     bool debug = false;
-    int pid = 0; // of the locked-down child; 0 for inproc
+    protocol::ImageNote note; // how the image was built: part of MRENCLAVE
+    int pid = 0;              // of the locked-down child; 0 for inproc
     std::vector<Protection> protections;
 };
 

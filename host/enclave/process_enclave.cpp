@@ -68,6 +68,7 @@ Outcome<Files> load_files(const EnclaveOptions& options)
     files.facts.product = files.sigstruct.isv_prod_id;
     files.facts.svn = files.sigstruct.isv_svn;
     files.facts.debug = (files.sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0;
+    files.facts.note = image::note_of(files.image).value_or(protocol::ImageNote());
     return files;
 }
 

@@ -61,6 +61,7 @@ EnclaveFacts facts_of(const Image& image)
     facts.product = image.sigstruct.isv_prod_id;
     facts.svn = image.sigstruct.isv_svn;
     facts.debug = (image.sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0;
+    facts.note = image::note_of(image.pages).value_or(protocol::ImageNote());
     return facts;
 }
 

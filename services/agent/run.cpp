@@ -143,7 +143,8 @@ void tell_chamber(const host::enclave::EnclaveFacts& facts, AgentState& state)
     constexpr std::array roots{"?", "development root, no hardware trust", "tpm", "cpu",
                                "simulated TPM, no hardware trust"};
     log_line(std::string("witness chamber on platform ") + platforms[static_cast<std::size_t>(facts.platform)] + ", " +
-             roots[static_cast<std::size_t>(facts.root)]);
+             roots[static_cast<std::size_t>(facts.root)] + (facts.debug ? ", DEBUG: the host can read it" : "") +
+             (facts.note.hardening != 0 ? ", hardened against speculation" : ""));
     std::vector<std::string> missing;
     for (const auto& protection : facts.protections) {
         if (!protection.active) {

@@ -13,7 +13,7 @@ from home import expect, run_tests  # noqa: E402
 from sgx_format import REG, TCS, R, SdkEnclave, Measure, W, X, make_key, mrsigner, sign  # noqa: E402
 
 BUILD = sys.argv[2]
-IMAGES = ("null", "curve", "witness")
+IMAGES = ("null", "null_hardened", "curve", "witness")
 SIGSTRUCT_SVN = 1026
 
 
@@ -98,6 +98,24 @@ def inspect_shows_pages_threads_and_how_it_was_built(home):
     text = home.verb("enclave", "inspect", os.path.join(BUILD, "curve.sgxs"))
     for part in ("TCS at", "r-x", "rw-", "measured", "XFRM mask", "MODE64BIT", "hardening: none"):
         expect(part in text, f"{part!r} is not in {text}")
+
+
+# [IMAGE-5]
+def hardening_is_in_the_code_in_the_image_and_on_the_screen(home):
+    image, elf = (os.path.join(BUILD, name) for name in ("null_hardened.sgxs", "tests/null_chamber/null_hardened.elf"))
+    code = subprocess.run(["objdump", "-d", "--no-show-raw-insn", elf], check=True, capture_output=True, text=True).stdout
+    plain = subprocess.run(["objdump", "-d", "--no-show-raw-insn", elf.replace("_hardened.", ".")], check=True,
+                           capture_output=True, text=True).stdout
+    expect(code.count("\tlfence") > 500 and code.count("\tverw") == 1, "the hardened chamber has no such instructions")
+    expect("lfence" not in plain and "verw" not in plain, "the plain chamber has them too")
+    shown = facts(home, 0, "inspect", image)
+    expect(shown["chamber"] == {"lfence": True, "verw": True}, f"note: {shown['chamber']}")
+    expect("LFENCE after loads, VERW on the way out" in home.verb("enclave", "inspect", image), "not said to people")
+    content = bytearray(read(image))
+    content[64 + 64 + 64 + 20] ^= 1  # the note's bits: whoever denies them has another enclave
+    forged = facts(home, 65, "measure", write(os.path.join(home.folder, "forged.sgxs"), content), "--signature",
+                   image[:-4] + "sig")
+    expect(not forged["signature"]["names_image"], f"{forged}")
 
 
 def an_altered_image_or_signature_is_a_finding(home):
@@ -222,6 +240,7 @@ if __name__ == "__main__":
         sha256sum_prints_mrenclave_of_every_image,
         an_image_is_built_and_signed_with_a_key_of_ones_own,
         inspect_shows_pages_threads_and_how_it_was_built,
+        hardening_is_in_the_code_in_the_image_and_on_the_screen,
         an_altered_image_or_signature_is_a_finding,
         keys_that_sgx_does_not_take_are_refused_and_write_nothing,
         what_is_no_image_is_named_and_refused,

@@ -130,4 +130,17 @@ Digest measurement_of(Bytes stream) noexcept
     return digest;
 }
 
+std::optional<protocol::ImageNote> note_of(Bytes stream) noexcept
+{
+    auto reader = SgxsReader::open(stream);
+    if (!reader || reader->done()) {
+        return std::nullopt;
+    }
+    const auto page = reader->read_page();
+    if (!page || !page->measured || page->offset != 0) {
+        return std::nullopt;
+    }
+    return protocol::read_image_note({page->chunks[0], protocol::sgx::eextend_bytes});
+}
+
 } // namespace caisson::host::enclave::image

@@ -5,8 +5,10 @@
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "core/wire.hpp"
+#include "protocol/image_note.hpp"
 #include "protocol/sgx.hpp"
 
+#include <optional>
 #include <vector>
 
 namespace caisson::host::enclave::image {
@@ -69,5 +71,8 @@ class SgxsWriter {
 
 // MRENCLAVE of a stream in which every page is measured: its SHA-256.
 [[nodiscard]] Digest measurement_of(Bytes stream) noexcept;
+
+// [IMAGE-5] What the image says of how it was built; nothing when it is no chamber of ours.
+[[nodiscard]] std::optional<protocol::ImageNote> note_of(Bytes stream) noexcept;
 
 } // namespace caisson::host::enclave::image

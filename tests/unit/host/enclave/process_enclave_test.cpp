@@ -46,10 +46,14 @@ class ProcessEnclaveTest : public testing::Test {
         const auto copy = folder_ / "images";
         std::filesystem::create_directories(copy);
         for (const char* name : {"null.sgxs", "null.sig", "caisson-loader"}) {
-            std::filesystem::copy_file(std::filesystem::path(CAISSON_TEST_IMAGES) / name, copy / name,
-                                       std::filesystem::copy_options::overwrite_existing);
+            copy_built(name, copy / name);
         }
         return copy;
+    }
+    static void copy_built(const char* name, const std::filesystem::path& to)
+    {
+        std::filesystem::copy_file(std::filesystem::path(CAISSON_TEST_IMAGES) / name, to,
+                                   std::filesystem::copy_options::overwrite_existing);
     }
     static void flip(const std::filesystem::path& path, std::streamoff at)
     {
@@ -130,6 +134,25 @@ TEST_F(ProcessEnclaveTest, random_bytes_differ_between_calls_and_starts)
     EXPECT_EQ(bytes.size(), 32U);
     EXPECT_NE(bytes, answer_of(*first, Request::random, {}));
     EXPECT_NE(bytes, answer_of(*second, Request::random, {}));
+}
+
+// [IMAGE-5]
+TEST_F(ProcessEnclaveTest, a_hardened_chamber_runs_and_says_that_it_is)
+{
+    using protocol::ImageHardening;
+    const auto plain = opened();
+    ASSERT_TRUE(plain);
+    EXPECT_EQ(plain->facts().note.hardening, 0U);
+    const auto where = images();
+    copy_built("null_hardened.sgxs", where / "null.sgxs");
+    copy_built("null_hardened.sig", where / "null.sig");
+    const auto hardened = open(where);
+    ASSERT_TRUE(hardened) << hardened.error().what;
+    const auto& facts = (*hardened)->facts();
+    EXPECT_TRUE(facts.note.has(ImageHardening::lfence) && facts.note.has(ImageHardening::verw));
+    EXPECT_NE(facts.mrenclave, plain->facts().mrenclave);
+    EXPECT_EQ(text_of(answer_of(**hardened, Request::echo, bytes_of("hello"))), "hello");
+    EXPECT_EQ(answer_of(**hardened, Request::random, {}).size(), 32U);
 }
 
 TEST_F(ProcessEnclaveTest, an_altered_image_signature_or_loader_is_unauthentic)
