@@ -3,7 +3,8 @@
 
 Usage: check_docs.py [TOP]. A word counts as a path when its first part is a folder or file of the tree; a path may end
 in `*`, or name several endings as `name.{hpp,cpp}`. What a build makes (build/...) is not looked for. Tests are named as
-`Suite.a_sentence` and `file.py: function` (of tests/system).
+`Suite.a_sentence` and `file.py: function` (of tests/system). A test that is named must also be run: its file stands in
+a CMakeLists.txt of tests/ (or in a script that does), and its function is used where it is defined.
 """
 import re
 import sys
@@ -27,19 +28,47 @@ def exists(base, path):
     return any(base.glob(path)) if "*" in path else (base / path).exists()
 
 
-def tests_in(top):
-    """The tests there are: (suite, name) of a unit test, (file, function) of a system test."""
+def registered(top):
+    """Names of the test files that some CMakeLists.txt builds or starts, and of the scripts that those scripts use."""
     found = set()
-    for name in tree.files(top, (".cpp", ".py")):
-        text = (top / name).read_text(errors="replace") if name.startswith("tests/") else ""
-        if name.endswith(".cpp"):
-            found.update(DEFINED_TEST.findall(text))
-        elif name.startswith("tests/system/"):
-            found.update((Path(name).name, function) for function in re.findall(r"^def (\w+)\(", text, re.MULTILINE))
+    for name in tree.files(top, ("CMakeLists.txt",)):
+        if name.startswith("tests/"):
+            text = re.sub(r"#.*", "", (top / name).read_text())
+            found.update(re.findall(r"[\w-]+\.(?:py|cpp|c|cjs)\b", text))
+    scripts = {Path(name).name: (top / name).read_text() for name in tree.files(top, (".py",))
+               if name.startswith("tests/")}
+    waiting = [name for name in found if name in scripts]
+    while waiting:
+        text = scripts[waiting.pop()]
+        used = {name for name in scripts if name not in found and re.search(rf"\b{re.escape(name[:-3])}\b", text)}
+        found |= used
+        waiting += used
     return found
 
 
-def page_problems(top, page, tests):
+def tests_in(top):
+    """{(suite, name) of a unit test, (file, function) of a system test: whether it is run}"""
+    found, run = {}, registered(top)
+    for name in tree.files(top, (".cpp", ".py")):
+        if not name.startswith("tests/"):
+            continue
+        text, file = (top / name).read_text(errors="replace"), Path(name).name
+        if name.endswith(".cpp"):
+            found.update({test: file in run for test in DEFINED_TEST.findall(text)})
+        elif name.startswith("tests/system/"):
+            for function in re.findall(r"^ *def (\w+)\(", text, re.MULTILINE):
+                used = len(re.findall(rf"\b{function}\b", text)) > 1
+                found[file, function] = file in run and used
+    return found
+
+
+def is_idle_script(top, path, run):
+    """A script of tests/system that nothing starts or uses."""
+    name = Path(path).name
+    return path.startswith("tests/system/") and name.endswith(".py") and (top / path).is_file() and name not in run
+
+
+def page_problems(top, page, tests, run):
     base = (top / page).parent
     firsts = {entry.name for entry in top.iterdir()} - {"build", ".git"}
     for number, line in enumerate((top / page).read_text().splitlines(), 1):
@@ -48,9 +77,13 @@ def page_problems(top, page, tests):
                 for one in expand(path):
                     if not exists(top, one):
                         yield f"{page}:{number}: there is no {one}"
+                    elif is_idle_script(top, one, run):
+                        yield f"{page}:{number}: {one} is run by no CMakeLists.txt of tests/"
         for test in UNIT_TEST.findall(line) + SYSTEM_TEST.findall(line):
             if test not in tests:
                 yield f"{page}:{number}: there is no test {test[1]} in {test[0]}"
+            elif not tests[test]:
+                yield f"{page}:{number}: nothing runs the test {test[1]} in {test[0]}"
         for link in LINK.findall(line):
             if not exists(base, link):
                 yield f"{page}:{number}: the link {link} leads nowhere"
@@ -59,8 +92,8 @@ def page_problems(top, page, tests):
 def check(top):
     top = Path(top)
     pages = [name for name in tree.files(top, (".md",)) if name.startswith("docs/") or "/" not in name]
-    tests = tests_in(top)
-    return [problem for page in pages for problem in page_problems(top, page, tests)]
+    tests, run = tests_in(top), registered(top)
+    return [problem for page in pages for problem in page_problems(top, page, tests, run)]
 
 
 def main():

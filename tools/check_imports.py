@@ -21,9 +21,9 @@ FORBIDDEN = re.compile(
     r"vmfunc|vmmcall|encls|enclv)")
 # Instructions with a home: the only functions that may execute them.
 HOMES = {
-    "rdtsc": re.compile(r"read_tick_counter"),
-    "rdrand": re.compile(r"read_hardware_random"),
-    "rdseed": re.compile(r"read_hardware_seed"),
+    "rdtsc": re.compile(r"^_ZN7caisson7trusted17read_tick_counterEv$"),
+    "rdrand": re.compile(r"^_ZN7caisson7trusted20read_hardware_randomERm$"),
+    "rdseed": re.compile(r"^_ZN7caisson7trusted18read_hardware_seedERm$"),
     "enclu": re.compile(r"^caisson_(entry|fail)$|^_ZN7caisson7trusted12_GLOBAL__N_1(L?5enclu|L?7ereport|L?7egetkey)"),
 }
 PREFIXES = {"rep", "repz", "repnz", "lock", "notrack", "bnd", "data16", "cs", "ds", "es", "fs", "gs", "ss", "addr32"}
