@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 
 CHUNK_BYTES = 8 << 20
+SHADOW_BYTES = 4 << 30  # larger without a name: a sanitizer's map of memory, which holds no bytes of it
 Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
 
@@ -62,6 +63,23 @@ def readable_mappings(pid):
             yield start, end, name
 
 
+def unprotected_mappings(pid):
+    """Those whose pages are neither locked nor secret, as smaps tells it."""
+    protected = set()
+    with open(f"/proc/{pid}/smaps") as file:
+        start, name = 0, ""
+        for line in file:
+            words = line.split()
+            if "-" in words[0] and not words[0].endswith(":"):
+                start, name = int(words[0].split("-")[0], 16), line
+            elif words[0] == "VmFlags:" and ("lo" in words[1:] or "secretmem" in name):
+                protected.add(start)
+    for start, end, name in readable_mappings(pid):
+        is_shadow = not name and end - start > SHADOW_BYTES
+        if start not in protected and "secretmem" not in name and not is_shadow:
+            yield start, end, name
+
+
 def scan_mapping(memory, start, end, patterns, found, scan):
     overlap = max(len(pattern) for pattern in patterns.values()) - 1
     at, tail = start, b""
@@ -85,11 +103,11 @@ def scan_mapping(memory, start, end, patterns, found, scan):
         at += len(block)
 
 
-def scan_process(pid, secrets, scan):
+def scan_process(pid, secrets, scan, mappings_of=readable_mappings):
     """`secrets`: {name: raw bytes}. Adds what was found in process `pid` to `scan`."""
     patterns = {(name, form): text for name, raw in secrets.items() for form, text in forms(raw).items()}
     try:
-        mappings = list(readable_mappings(pid))
+        mappings = list(mappings_of(pid))
         if not mappings:
             return  # a kernel thread, or gone
         memory = open(f"/proc/{pid}/mem", "rb", buffering=0)
