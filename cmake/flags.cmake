@@ -18,7 +18,8 @@ target_include_directories(caisson_flags INTERFACE ${CMAKE_SOURCE_DIR})
 if(CAISSON_BUILD STREQUAL "dev")
   set(sanitizer -fsanitize=address,undefined -fno-sanitize-recover=all)
   target_compile_options(caisson_flags INTERFACE -O1 ${sanitizer})
-  target_link_options(caisson_flags INTERFACE ${sanitizer})
+  # mold: a hundred test programs of 50 MB are linked, and it takes a third of the time.
+  target_link_options(caisson_flags INTERFACE ${sanitizer} -fuse-ld=mold)
   # A test's own code is short-lived and large: a third of the time to compile it, and the product is checked as before.
   target_compile_options(caisson_flags INTERFACE
       $<$<BOOL:$<TARGET_PROPERTY:CAISSON_TEST>>:-O0;-g1;-fno-sanitize=undefined>)
