@@ -173,8 +173,8 @@ Outcome<int> run(const RunOptions& options)
                       "and nothing is claimed for them"});
     }
     auto chamber = TRY(KeyChamber::open(options.home));
+    auto keys = TRY(load_keys(options, chamber)); // first: a home under another root is told by the keys' names
     TRY(chamber.load_handle_key(options.home));
-    auto keys = TRY(load_keys(options, chamber));
     const auto feeder = start_feeder(options, chamber, std::move(keys));
     Lookout lookout(options, chamber, feeder.get());
     const auto look = [&] { lookout.look(); };
