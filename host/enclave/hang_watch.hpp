@@ -15,8 +15,8 @@ class HangWatch {
     void watch(::pid_t pid) noexcept;
 
     // True when no request was answered while the child used up its patience in CPU time, or spent it asleep, stopped
-    // or ended. A child that is ready to run and does not get to run does not hang. To be asked every few milliseconds
-    // while a call waits.
+    // or ended, at each look. A child that is ready to run, or whose guard is, and does not get to run does not hang.
+    // To be asked every few milliseconds while a call waits.
     [[nodiscard]] bool hangs(const Stall& stall) noexcept;
 
   private:
@@ -29,7 +29,7 @@ class HangWatch {
     std::uint64_t progress_ = 0;
     bool began_ = false;
     std::chrono::nanoseconds cpu_at_{0};
-    Clock::time_point at_;
+    Clock::time_point idle_since_;
 };
 
 } // namespace caisson::host::enclave
