@@ -4,15 +4,14 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <ctime>
 
 namespace caisson::protocol::evidence {
 namespace {
 
-constexpr std::size_t certificate_bytes_max = 8192;
 constexpr std::size_t authorities_max = 512;
 constexpr std::size_t authorities_bytes_max = std::size_t{4} << 20U;
 constexpr int chain_depth_max = 4;
@@ -20,7 +19,7 @@ constexpr int chain_depth_max = 4;
 using Store = std::unique_ptr<X509_STORE, FreeWith<X509_STORE_free>>;
 using StoreContext = std::unique_ptr<X509_STORE_CTX, FreeWith<X509_STORE_CTX_free>>;
 using Stack = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })>;
-using Names = std::unique_ptr<GENERAL_NAMES, FreeWith<GENERAL_NAMES_free>>;
+using OwnedCrl = std::unique_ptr<X509_CRL, FreeWith<X509_CRL_free>>;
 
 Result<void> read_pem(std::string_view pem, std::vector<std::shared_ptr<X509>>& out)
 {
@@ -55,34 +54,60 @@ int on_verify(int good, X509_STORE_CTX* context)
     return good;
 }
 
-// Some makers mark the key as RSAES-OAEP, which OpenSSL reads no key from: the key inside is plain PKCS #1.
-KeyHandle oaep_key(X509* certificate)
-{
-    const unsigned char* bits = nullptr;
-    int size = 0;
-    ASN1_OBJECT* algorithm = nullptr;
-    if (X509_PUBKEY_get0_param(&algorithm, &bits, &size, nullptr, X509_get_X509_PUBKEY(certificate)) != 1 ||
-        OBJ_obj2nid(algorithm) != NID_rsaesOaep) {
-        return nullptr;
-    }
-    return KeyHandle(d2i_PublicKey(EVP_PKEY_RSA, nullptr, &bits, size));
-}
-
-std::string text_of_entry(X509_NAME* name, const ASN1_OBJECT* wanted)
-{
-    const int at = X509_NAME_get_index_by_OBJ(name, wanted, -1);
-    const auto* value = at < 0 ? nullptr : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
-    if (value == nullptr) {
-        return {};
-    }
-    unsigned char* text = nullptr;
-    const int size = ASN1_STRING_to_UTF8(&text, value);
-    std::string found(reinterpret_cast<const char*>(text), static_cast<std::size_t>(std::max(size, 0)));
-    OPENSSL_free(text);
-    return found;
-}
-
 } // namespace
+
+// [EVIDENCE-4] [EVIDENCE-5]
+Status verify_chain(const std::vector<Certificate>& chain, std::size_t length, const RootPin& root, std::int64_t now)
+{
+    if (chain.size() != length || length < 2) {
+        return fail(Kind::malformed, "a certificate chain has another length than the vendor's");
+    }
+    if (chain.back().public_key_digest() != root) {
+        return fail(Kind::unauthentic, "a certificate chain ends at another root than the pinned one");
+    }
+    if (chain.front().is_authority()) {
+        return fail(Kind::unauthentic, "the certificate of a key that signs evidence is an authority's");
+    }
+    for (std::size_t index = 0; index < length; ++index) {
+        const auto& issuer = chain[std::min(index + 1, length - 1)];
+        if (!issuer.is_authority() || !chain[index].issued_by(issuer)) {
+            return fail(Kind::unauthentic, "a certificate was not issued by the next one of its chain");
+        }
+        if (!chain[index].valid_at(now)) {
+            return fail(Kind::expired, "a certificate of the chain is not valid at this time");
+        }
+    }
+    return {};
+}
+
+// [EVIDENCE-7]
+Status verify_not_revoked(Bytes crl, const Certificate& issuer, const Certificate& subject, std::int64_t now)
+{
+    if (crl.size() > crl_bytes_max) {
+        return fail(Kind::exhausted, "a CRL is longer than any that is used");
+    }
+    const auto* at = crl.data();
+    const OwnedCrl list(d2i_X509_CRL(nullptr, &at, static_cast<long>(crl.size())));
+    if (!list || at != crl.data() + crl.size()) {
+        return fail(Kind::malformed, "a CRL is no DER CRL");
+    }
+    auto* authority = issuer.x509();
+    if (X509_NAME_cmp(X509_CRL_get_issuer(list.get()), X509_get_subject_name(authority)) != 0 ||
+        X509_CRL_verify(list.get(), X509_get0_pubkey(authority)) != 1) {
+        return fail(Kind::unauthentic, "a CRL is not by the authority that issued the certificate");
+    }
+    auto time = static_cast<std::time_t>(now);
+    const auto* next = X509_CRL_get0_nextUpdate(list.get());
+    if (X509_cmp_time(X509_CRL_get0_lastUpdate(list.get()), &time) != -1 || next == nullptr ||
+        X509_cmp_time(next, &time) != 1) {
+        return fail(Kind::expired, "a CRL is not in force at this time");
+    }
+    X509_REVOKED* entry = nullptr;
+    if (X509_CRL_get0_by_cert(list.get(), &entry, subject.x509()) != 0) {
+        return fail(Kind::unauthentic, "a certificate is revoked");
+    }
+    return {};
+}
 
 Result<CertificateAuthorities> CertificateAuthorities::from_pem(std::string_view roots, std::string_view intermediates)
 {
@@ -100,26 +125,6 @@ Result<CertificateAuthorities> CertificateAuthorities::from_pem(std::string_view
     return authorities;
 }
 
-Certificate::Certificate(x509_st* owned) noexcept
-    : certificate_(owned, X509_free)
-{
-}
-
-Result<Certificate> Certificate::from_der(Bytes der)
-{
-    if (der.size() > certificate_bytes_max) {
-        return fail(Kind::malformed, "a certificate is too long");
-    }
-    const auto* at = der.data();
-    CertificateHandle certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-    const auto used = static_cast<std::size_t>(at - der.data());
-    if (!certificate || !std::ranges::all_of(der.subspan(used), [](std::uint8_t byte) { return byte == 0; })) {
-        ERR_clear_error();
-        return fail(Kind::malformed, "a certificate is not DER");
-    }
-    return Certificate(certificate.release());
-}
-
 Status Certificate::verify(const CertificateAuthorities& authorities, std::int64_t unix_seconds) const
 {
     const Store store(X509_STORE_new());
@@ -131,7 +136,7 @@ Status Certificate::verify(const CertificateAuthorities& authorities, std::int64
         sk_X509_push(untrusted.get(), intermediate.get());
     }
     const StoreContext context(X509_STORE_CTX_new());
-    if (X509_STORE_CTX_init(context.get(), store.get(), certificate_.get(), untrusted.get()) != 1) {
+    if (X509_STORE_CTX_init(context.get(), store.get(), x509_.get(), untrusted.get()) != 1) {
         return fail(Kind::unauthentic, "a certificate cannot be verified");
     }
     auto* parameters = X509_STORE_CTX_get0_param(context.get());
@@ -148,42 +153,6 @@ Status Certificate::verify(const CertificateAuthorities& authorities, std::int64
         return fail(Kind::expired, "a certificate of the chain is not valid at this time");
     }
     return fail(Kind::unauthentic, "a certificate has no chain to a trusted root");
-}
-
-Result<PublicKey> Certificate::public_key() const
-{
-    KeyHandle key(X509_get_pubkey(certificate_.get()));
-    if (!key) {
-        key = oaep_key(certificate_.get());
-    }
-    ERR_clear_error();
-    if (!key) {
-        return fail(Kind::malformed, "a certificate is for a key of an unknown kind");
-    }
-    return PublicKey(key.release());
-}
-
-std::string Certificate::issuer() const
-{
-    const BioHandle bio(BIO_new(BIO_s_mem()));
-    X509_NAME_print_ex(bio.get(), X509_get_issuer_name(certificate_.get()), 0, XN_FLAG_RFC2253);
-    char* start = nullptr;
-    const long size = BIO_get_mem_data(bio.get(), &start);
-    return {start, static_cast<std::size_t>(std::max(size, 0L))};
-}
-
-std::string Certificate::alternative_attribute(const char* object_id) const
-{
-    const std::unique_ptr<ASN1_OBJECT, FreeWith<ASN1_OBJECT_free>> wanted(OBJ_txt2obj(object_id, 1));
-    const Names names(
-        static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate_.get(), NID_subject_alt_name, nullptr, nullptr)));
-    for (int index = 0; names && index < sk_GENERAL_NAME_num(names.get()); ++index) {
-        const auto* name = sk_GENERAL_NAME_value(names.get(), index);
-        if (name->type == GEN_DIRNAME) {
-            return text_of_entry(name->d.directoryName, wanted.get());
-        }
-    }
-    return {};
 }
 
 } // namespace caisson::protocol::evidence

@@ -1,20 +1,32 @@
-// Certificates (X.509) up to roots that the caller pins; nothing a prover brings is ever a root.
+// What certificates lead to: roots that the caller pins or gives. Nothing a prover brings is ever a root.
 #pragma once
 
-#include "protocol/evidence/public_key.hpp"
-
-#include <string>
-
-struct x509_st; // OpenSSL's
+#include "protocol/evidence/certificate.hpp"
 
 namespace caisson::protocol::evidence {
 
-// The authorities one kind of evidence is verified to.
+inline constexpr std::size_t crl_bytes_max = std::size_t{1} << 20U;
+
+// SHA-256 of a root's SubjectPublicKeyInfo.
+using RootPin = Digest;
+
+// Leaf first, root last, exactly `length` of them; each issued by the next, the root by itself and pinned; all valid at
+// `now`. Fails: malformed (length), unauthentic (issuer, CA flag, root), expired (too early or too late).
+[[nodiscard]] Status verify_chain(const std::vector<Certificate>& chain, std::size_t length, const RootPin& root,
+                                  std::int64_t now);
+
+// A CRL (DER) by `issuer`, in force at `now`, that does not name `subject`.
+// Fails: malformed, unauthentic (issuer, signature, or revoked), expired.
+[[nodiscard]] Status verify_not_revoked(Bytes crl, const Certificate& issuer, const Certificate& subject,
+                                        std::int64_t now);
+
+// The authorities that one kind of evidence is verified to (Certificate::verify).
 class CertificateAuthorities {
   public:
     // PEM texts with any number of certificates each. Only a self-signed one is a root.
     // Fails: malformed (no certificate, or one that does not parse).
-    static Result<CertificateAuthorities> from_pem(std::string_view roots, std::string_view intermediates);
+    [[nodiscard]] static Result<CertificateAuthorities> from_pem(std::string_view roots,
+                                                                 std::string_view intermediates);
 
     [[nodiscard]] std::size_t root_count() const noexcept { return roots_.size(); }
 
@@ -22,29 +34,6 @@ class CertificateAuthorities {
     friend class Certificate;
     std::vector<std::shared_ptr<x509_st>> roots_;
     std::vector<std::shared_ptr<x509_st>> intermediates_;
-};
-
-// One certificate of a prover.
-class Certificate {
-  public:
-    // DER; zeros after it are permitted, because a TPM's NV index is often longer than what is in it.
-    // Fails: malformed.
-    static Result<Certificate> from_der(Bytes der);
-
-    // [TPM-5] Valid at `unix_seconds`, and a chain to one of the roots. Fails: unauthentic, expired.
-    [[nodiscard]] Status verify(const CertificateAuthorities& authorities, std::int64_t unix_seconds) const;
-
-    // Fails: malformed (no RSA, P-256 or P-384 key).
-    [[nodiscard]] Result<PublicKey> public_key() const;
-
-    [[nodiscard]] std::string issuer() const; // for people
-
-    // An attribute of the directory name among the subject's alternative names, by its dotted object id; empty: none.
-    [[nodiscard]] std::string alternative_attribute(const char* object_id) const;
-
-  private:
-    explicit Certificate(x509_st* owned) noexcept;
-    std::shared_ptr<x509_st> certificate_;
 };
 
 } // namespace caisson::protocol::evidence

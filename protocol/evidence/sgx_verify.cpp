@@ -69,6 +69,16 @@ Status verify_sgx_signatures(const SgxQuote& quote, const Certificate& pck)
     return verify_p256(quote.attestation_key, quote.signed_part, quote.signature);
 }
 
+Result<VerifiedCollateral> verify_sgx_collateral(const SgxCollateral& collateral, const RootPin& root, std::int64_t now)
+{
+    const auto tcb_signer = TRY(signer_of(collateral.tcb_info_chain, collateral, root, now));
+    const auto qe_signer = TRY(signer_of(collateral.qe_identity_chain, collateral, root, now));
+    VerifiedCollateral verified;
+    verified.tcb_info = TRY(read_tcb_info(collateral.tcb_info, tcb_signer, now));
+    verified.qe_identity = TRY(read_qe_identity(collateral.qe_identity, qe_signer, now));
+    return verified;
+}
+
 Result<SgxVerdict> verify_sgx_quote(Bytes bytes, const SgxCollateral& collateral, const RootPin& root, std::int64_t now)
 {
     const auto quote = TRY(read_sgx_quote(bytes));
@@ -81,11 +91,7 @@ Result<SgxVerdict> verify_sgx_quote(Bytes bytes, const SgxCollateral& collateral
     TRY(verify_not_revoked(collateral.pck_crl, chain[1], chain[0], now));
     TRY(verify_sgx_signatures(quote, chain[0]));
 
-    const auto tcb_signer = TRY(signer_of(collateral.tcb_info_chain, collateral, root, now));
-    const auto qe_signer = TRY(signer_of(collateral.qe_identity_chain, collateral, root, now));
-    const auto tcb_info = TRY(read_tcb_info(collateral.tcb_info, tcb_signer, now));
-    const auto qe_identity = TRY(read_qe_identity(collateral.qe_identity, qe_signer, now));
-
+    const auto [tcb_info, qe_identity] = TRY(verify_sgx_collateral(collateral, root, now));
     SgxVerdict verdict;
     verdict.body = quote.body;
     verdict.debug = (quote.body.attributes.flags & sgx::ATTRIBUTES_DEBUG) != 0;

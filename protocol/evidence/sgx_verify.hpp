@@ -3,6 +3,7 @@
 // Spec: docs/spec/evidence.md.
 #pragma once
 
+#include "protocol/evidence/certificate_chain.hpp"
 #include "protocol/evidence/sgx_collateral.hpp"
 
 namespace caisson::protocol::evidence {
@@ -19,6 +20,16 @@ struct SgxCollateral {
     Bytes pck_crl;
     Bytes root_crl;
 };
+
+struct VerifiedCollateral {
+    TcbInfo tcb_info;
+    QeIdentity qe_identity;
+};
+
+// The collateral alone, for whoever keeps it; whether the PCK CRL is good shows with the first quote.
+// Fails: malformed, unauthentic, expired.
+[[nodiscard]] Result<VerifiedCollateral> verify_sgx_collateral(const SgxCollateral& collateral, const RootPin& root,
+                                                               std::int64_t now);
 
 struct SgxVerdict {
     ReportBody body;
