@@ -22,17 +22,6 @@ using Content = std::vector<std::uint8_t>;
 
 constexpr std::size_t image_file_bytes_max = std::size_t{64} << 20U;
 
-std::uint64_t xfrm_of(std::uint32_t features) noexcept
-{
-    const auto has = [features](airlock::CpuFeature feature) {
-        return (features & static_cast<std::uint32_t>(feature)) != 0;
-    };
-    auto xfrm = protocol::sgx::XFRM_LEGACY;
-    xfrm |= has(airlock::CpuFeature::avx) ? protocol::sgx::XFRM_AVX : 0;
-    xfrm |= has(airlock::CpuFeature::avx512) ? protocol::sgx::XFRM_AVX512 : 0;
-    return xfrm;
-}
-
 struct Image {
     Content pages;
     protocol::sgx::Sigstruct sigstruct{};

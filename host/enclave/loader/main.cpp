@@ -3,6 +3,7 @@
 // locks itself down, and then only ever enters the chamber, sleeps for it and wakes for it.
 #include "airlock/entry.hpp"
 #include "core/check.hpp"
+#include "host/enclave/cpu_features.hpp"
 #include "host/enclave/loader/emulator.hpp"
 #include "host/enclave/loader/lockdown.hpp"
 #include "host/enclave/loader/trap.hpp"
@@ -102,17 +103,6 @@ Status receive_secrets(KeyMemory& memory, const StartFacts& facts) noexcept
         return fail(Kind::unavailable, "the kernel gives no random bytes");
     }
     return {};
-}
-
-std::uint64_t xfrm_of(std::uint32_t features) noexcept
-{
-    std::uint64_t xfrm = protocol::sgx::XFRM_LEGACY;
-    const auto has = [features](airlock::CpuFeature feature) {
-        return (features & static_cast<std::uint32_t>(feature)) != 0;
-    };
-    xfrm |= has(airlock::CpuFeature::avx) ? protocol::sgx::XFRM_AVX : 0;
-    xfrm |= has(airlock::CpuFeature::avx512) ? protocol::sgx::XFRM_AVX512 : 0;
-    return xfrm;
 }
 
 Status build(Emulator& emulator, Lockdown& lockdown, const StartFacts& facts, const KeyMemory& keys) noexcept
