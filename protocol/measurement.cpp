@@ -1,6 +1,7 @@
 #include "protocol/measurement.hpp"
 
 #include "core/check.hpp"
+#include "core/wire.hpp"
 
 #include <sodium.h>
 
@@ -11,6 +12,7 @@ constexpr std::string_view policy_domain = "caisson policy v1";
 constexpr std::string_view result_domain = "caisson measurement result v1";
 constexpr std::string_view evidence_domain = "caisson evidence v1";
 constexpr std::string_view curve_key_domain = "caisson curve key v1";
+constexpr std::string_view cpu_evidence_domain = "caisson cpu evidence v1";
 
 constexpr std::size_t head_payload_bytes_max = 2048;
 constexpr std::size_t head_bytes_max = head_payload_bytes_max + cose_overhead_bytes;
@@ -289,6 +291,23 @@ sgx::ReportData curve_key_report_data(const CurveKey& key) noexcept
     ByteArray<curve_key_domain.size() + CurveKey::size> message;
     copy_bytes(message, bytes_of(curve_key_domain));
     copy_bytes(MutableBytes(message).subspan(curve_key_domain.size()), key.bytes);
+    sgx::ReportData data{};
+    copy_bytes(data, sha256(message));
+    return data;
+}
+
+sgx::ReportData evidence_report_data(const WitnessEvidence& evidence) noexcept
+{
+    ByteArray<cpu_evidence_domain.size() + WitnessKey::size + BoxKey::size + sizeof(Digest) + Exporter::size +
+              EvidenceNonce::size>
+        message;
+    Writer writer(message);
+    writer.write_bytes(bytes_of(cpu_evidence_domain));
+    writer.write_bytes(evidence.witness.bytes);
+    writer.write_bytes(evidence.policy_key.bytes);
+    writer.write_bytes(evidence.tls_spki_sha256);
+    writer.write_bytes(evidence.exporter.bytes);
+    writer.write_bytes(evidence.nonce.bytes);
     sgx::ReportData data{};
     copy_bytes(data, sha256(message));
     return data;

@@ -200,6 +200,11 @@ struct WitnessEvidence {
     friend bool operator==(const WitnessEvidence&, const WitnessEvidence&) = default;
 };
 
+// [MEASURE-19] The report_data with which a CPU's quote vouches for evidence: SHA-256("caisson cpu evidence v1" ||
+// witness key || policy key || SPKI digest || exporter || nonce), then 32 zeros. What the chamber is, the quote says
+// itself.
+[[nodiscard]] sgx::ReportData evidence_report_data(const WitnessEvidence& evidence) noexcept;
+
 // Fails: exhausted.
 [[nodiscard]] Result<std::size_t> write_evidence(MutableBytes output, const SigningKey& key,
                                                  const WitnessEvidence& evidence) noexcept;

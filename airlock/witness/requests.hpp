@@ -29,6 +29,10 @@ enum class Request : std::uint32_t {
     absorb = 9,
     // exporter[32] -> sealed result
     finish = 10,
+    // TARGETINFO[512] of a quoting enclave, tls_spki_sha256[32], exporter[32], nonce[32] -> REPORT[432] for it, over
+    // the
+    // evidence of the same three
+    quote_report = 11,
 };
 
 // The states of the chamber: what it permits depends on nothing else.
@@ -57,6 +61,7 @@ inline constexpr std::size_t key_bytes = 32;
 inline constexpr std::size_t sealed_identity_bytes_max = 512;
 inline constexpr std::size_t next_measurement_head_bytes = sizeof(std::uint32_t) + sizeof(std::uint8_t);
 inline constexpr std::size_t evidence_input_bytes = 3 * key_bytes;
+inline constexpr std::size_t quote_report_input_bytes = sizeof(protocol::sgx::TargetInfo) + evidence_input_bytes;
 inline constexpr std::size_t report_input_bytes = sizeof(protocol::sgx::Report) + key_bytes;
 
 } // namespace caisson::airlock::witness

@@ -92,6 +92,23 @@ Outcome<Buffer> WitnessChamber::evidence(const Digest& tls_spki_sha256, const pr
                small_answer_bytes_max);
 }
 
+Outcome<protocol::sgx::Report> WitnessChamber::quote_report(const protocol::sgx::TargetInfo& target,
+                                                            const Digest& tls_spki_sha256,
+                                                            const protocol::Exporter& exporter,
+                                                            const protocol::EvidenceNonce& nonce)
+{
+    const Bytes target_bytes(reinterpret_cast<const std::uint8_t*>(&target), sizeof target);
+    const auto answer =
+        TRY(ask(enclave_, Request::quote_report, "a report to be quoted",
+                joined({target_bytes, tls_spki_sha256, exporter.bytes, nonce.bytes}), small_answer_bytes_max));
+    protocol::sgx::Report report;
+    if (answer.size() != sizeof report) {
+        return fault(Kind::malformed, "witness chamber: a report to be quoted: wrong size");
+    }
+    std::memcpy(&report, answer.data(), sizeof report);
+    return report;
+}
+
 Outcome<std::uint32_t> WitnessChamber::open_policy(Bytes sealed_policy)
 {
     const auto answer =

@@ -41,6 +41,10 @@ class WitnessChamber {
     Done forget_key(const protocol::CurveKey& key);
     Outcome<std::vector<std::uint8_t>> evidence(const Digest& tls_spki_sha256, const protocol::Exporter& exporter,
                                                 const protocol::EvidenceNonce& nonce);
+    // The REPORT over that evidence, for the quoting enclave of `target`.
+    Outcome<protocol::sgx::Report> quote_report(const protocol::sgx::TargetInfo& target, const Digest& tls_spki_sha256,
+                                                const protocol::Exporter& exporter,
+                                                const protocol::EvidenceNonce& nonce);
     Outcome<std::uint32_t> open_policy(Bytes sealed_policy);
     // Fails: missing (everything is measured; `finish` may follow).
     Outcome<WantedMeasurement> next_measurement();
@@ -51,6 +55,7 @@ class WitnessChamber {
     Done absorb_error(int error_number);
     Outcome<std::vector<std::uint8_t>> finish(const protocol::Exporter& exporter);
 
+    [[nodiscard]] protocol::sgx::Platform platform() const noexcept { return enclave_.facts().platform; }
     [[nodiscard]] bool alive() noexcept { return enclave_.alive(); }
 
   private:

@@ -74,6 +74,8 @@ const airlock::Row<Chamber> Chamber::table_[] = {
      in_states(State::measuring), state_of, handle<&Chamber::absorb>},
     {number(Request::finish), "Finish", requests::key_bytes, requests::key_bytes,
      in_states(State::done), state_of, handle<&Chamber::finish>},
+    {number(Request::quote_report), "QuoteReport", requests::quote_report_input_bytes,
+     requests::quote_report_input_bytes, with_identity, state_of, handle<&Chamber::quote_report>},
 };
 // clang-format on
 
@@ -190,7 +192,7 @@ protocol::ChamberIdentity Chamber::own_identity() noexcept
     return protocol::identity_of(runtime_.report(runtime_.own_target(), sgx::ReportData{}));
 }
 
-Result<std::size_t> Chamber::evidence(Bytes input, MutableBytes output) noexcept
+Result<protocol::WitnessEvidence> Chamber::evidence_over(Bytes input) const noexcept
 {
     Reader reader(input);
     protocol::WitnessEvidence evidence;
@@ -199,8 +201,28 @@ Result<std::size_t> Chamber::evidence(Bytes input, MutableBytes output) noexcept
     evidence.tls_spki_sha256 = TRY(reader.read_array<sizeof(Digest)>());
     evidence.exporter.bytes = TRY(reader.read_array<protocol::Exporter::size>());
     evidence.nonce.bytes = TRY(reader.read_array<protocol::EvidenceNonce::size>());
+    TRY(reader.finish());
+    return evidence;
+}
+
+Result<std::size_t> Chamber::evidence(Bytes input, MutableBytes output) noexcept
+{
+    auto evidence = TRY(evidence_over(input));
     evidence.chamber = own_identity();
     return protocol::write_evidence(output, signing_key_, evidence);
+}
+
+// [MEASURE-19] For whichever enclave the host names: a report over anything else than this evidence is never made, so
+// nobody can take it for a report about a CURVE key.
+Result<std::size_t> Chamber::quote_report(Bytes input, MutableBytes output) noexcept
+{
+    sgx::TargetInfo target;
+    std::memcpy(&target, input.data(), sizeof target);
+    const auto evidence = TRY(evidence_over(input.subspan(sizeof target)));
+    const auto report = runtime_.report(target, protocol::evidence_report_data(evidence));
+    Writer writer(output);
+    writer.write_bytes({reinterpret_cast<const std::uint8_t*>(&report), sizeof report});
+    return writer.finish();
 }
 
 Result<std::size_t> Chamber::open_policy(Bytes input, MutableBytes output) noexcept

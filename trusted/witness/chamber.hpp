@@ -39,12 +39,14 @@ class Chamber {
     Result<std::size_t> accept_report(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> forget_key(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> evidence(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> quote_report(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> open_policy(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> next_measurement(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> absorb(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> finish(Bytes input, MutableBytes output) noexcept;
 
     [[nodiscard]] protocol::ChamberIdentity own_identity() noexcept;
+    [[nodiscard]] Result<protocol::WitnessEvidence> evidence_over(Bytes input) const noexcept;
     [[nodiscard]] Status start_round(Bytes document) noexcept;
     [[nodiscard]] Status remember_nonce(const protocol::IterationNonce& nonce) noexcept;
 

@@ -46,6 +46,7 @@ constexpr TableRow rows[] = {
     {Request::next_measurement, 0, measuring | done},
     {Request::absorb, 4, measuring},
     {Request::finish, 32, done},
+    {Request::quote_report, 608, idle | measuring | done},
 };
 
 // [MEASURE-3]
@@ -68,7 +69,7 @@ TEST(WitnessTable, an_unknown_request_is_not_answered)
 {
     World world;
     for (std::uint32_t request = 0; request < 100; ++request) {
-        if (request >= 1 && request <= 10) {
+        if (request >= 1 && request <= 11) {
             continue;
         }
         EXPECT_EQ(world.ask(static_cast<Request>(request)).answer.refusal, Refusal::no_such_request) << request;
@@ -89,6 +90,7 @@ TEST(WitnessTable, inputs_of_another_size_are_refused)
         {Request::next_measurement, {1}},
         {Request::absorb, {0, 3, airlock::witness::chunk_bytes_max + 13}},
         {Request::finish, {0, 31, 33}},
+        {Request::quote_report, {0, 512, 607, 609}},
     };
     World world;
     for (const auto& [request, wrong] : sizes) {
