@@ -16,9 +16,19 @@ std::string hex(Bytes bytes)
     return text;
 }
 
-int join(const std::filesystem::path& file, const std::string& name, const Globals& globals)
+struct JoinWish {
+    std::filesystem::path file;
+    std::string name;
+    std::string platform = "process";
+};
+
+int join(const JoinWish& wish, const Globals& globals)
 {
-    const auto joined = services::agent::join_with_file(globals.home, file, name);
+    const auto platform = services::agent::platform_of(wish.platform);
+    if (!platform) {
+        return report({Kind::malformed, "agent join: --platform is \"process\" or \"sgx\""});
+    }
+    const auto joined = services::agent::join_with_file(globals.home, wish.file, wish.name, *platform);
     if (!joined) {
         return report(joined.error());
     }
@@ -35,18 +45,17 @@ int join(const std::filesystem::path& file, const std::string& name, const Globa
 
 void add_join(Command& agent, const Globals& globals)
 {
-    struct Wish {
-        std::filesystem::path file;
-        std::string name;
-    };
-    const auto wish = std::make_shared<Wish>();
+    const auto wish = std::make_shared<JoinWish>();
     auto& command = agent.command("join", "joins an attestation server");
     command.describe("Makes this node's identity inside the witness chamber and enrols it with the one-time token in "
                      "the file. Works once for each file, and once for each home.");
     command.argument("FILE", wish->file, "what \"caisson server invite\" wrote for this node");
     command.option("--name", "NAME", wish->name, "how people will call it (default: as invited, else the host's name)");
+    command.option(
+        "--platform", "NAME", wish->platform,
+        "what guards the witness: process (default), or sgx with a quote by Intel's AESM; the node stays there");
     command.example("caisson agent join alpha.join", "enrols this node");
-    command.action([wish, &globals] { return join(wish->file, wish->name, globals); });
+    command.action([wish, &globals] { return join(*wish, globals); });
 }
 
 void add_agent_run(Command& agent, const Globals& globals)

@@ -95,6 +95,31 @@ void add_trust_tpm(Command& server, const Globals& globals)
     });
 }
 
+void add_trust_sgx(Command& server, const Globals& globals)
+{
+    struct Wish {
+        std::filesystem::path folder;
+        std::string root;
+    };
+    const auto wish = std::make_shared<Wish>();
+    auto& command = server.command("trust-sgx", "takes the collateral by which SGX quotes are judged");
+    command.describe("FOLDER holds what Intel's PCS gave for one family of platforms: tcb_info.json, "
+                     "tcb_info_chain.pem, qe_identity.json, qe_identity_chain.pem, pck_crl.der and root_crl.der. It is "
+                     "verified and kept in the place of what was known of that family. Takes effect when the server "
+                     "is started again.");
+    command.argument("FOLDER", wish->folder, "the six files");
+    command.option("--root", "SHA256", wish->root,
+                   "of the public key of another root than Intel's, for trials: what leads to it is called simulated");
+    command.action([wish, &globals] {
+        const auto family = attestation::trust_sgx(globals.home, wish->folder, wish->root, unix_ms());
+        if (!family) {
+            return report(family.error());
+        }
+        return print_text("collateral   FMSPC " + *family +
+                          (wish->root.empty() ? "\n" : ", SIMULATED: another root\n"));
+    });
+}
+
 } // namespace
 
 void add_server(Command& root, const Globals& globals)
@@ -104,6 +129,7 @@ void add_server(Command& root, const Globals& globals)
     add_invite(server, globals);
     add_run(server, globals);
     add_trust_tpm(server, globals);
+    add_trust_sgx(server, globals);
 }
 
 } // namespace caisson::cli

@@ -30,6 +30,7 @@ struct NodeStatus {
     std::optional<VerdictRecord> verdict;
     attestation::NodeState state{};
     std::optional<host::store::RootRecord> root; // none: no TPM has been proved
+    std::optional<host::store::CpuRecord> cpu;
 };
 
 std::uint64_t unix_ms()
@@ -63,7 +64,8 @@ Outcome<std::vector<NodeStatus>> gather(const std::filesystem::path& home, const
         auto verdict = TRY(store.verdict(node.name));
         const auto state = attestation::state_of(verdict, now);
         auto root = TRY(store.root(node.name));
-        all.push_back({std::move(node), std::move(verdict), state, std::move(root)});
+        auto cpu = TRY(store.cpu(node.name));
+        all.push_back({std::move(node), std::move(verdict), state, std::move(root), std::move(cpu)});
     }
     if (all.empty() && !only.empty()) {
         return host::fault(Kind::missing, "status: there is no node \"" + only + "\"");
@@ -76,7 +78,12 @@ void add_verdict(JsonWriter& json, const VerdictRecord& verdict)
     json.name("since_ms").number(verdict.since_ms).name("checked_ms").number(verdict.checked_ms);
     json.name("due_ms").number(verdict.due_ms).name("policy").text(hex(verdict.policy));
     json.name("platform").text(platform_name(verdict.platform)).name("root").text(root_meaning(verdict.root));
-    json.name("witness_mrenclave").text(hex(verdict.witness_mrenclave)).name("reasons").begin_array();
+    json.name("debug")
+        .boolean(verdict.debug)
+        .name("witness_mrenclave")
+        .text(hex(verdict.witness_mrenclave))
+        .name("reasons")
+        .begin_array();
     for (const auto& reason : verdict.reasons) {
         json.begin_object().name("path").text(reason.path).name("what").text(reason.what);
         json.name("expected").text(reason.expected).name("found").text(reason.found).end_object();
@@ -124,6 +131,11 @@ std::string as_json(const std::vector<NodeStatus>& all)
         if (status.root) {
             add_root(json, *status.root);
         }
+        if (status.cpu) {
+            json.name("cpu").begin_object().name("quote").text(status.cpu->text);
+            json.name("tcb_status").text(status.cpu->status).name("simulated").boolean(status.cpu->simulated);
+            json.name("checked_ms").number(status.cpu->checked_ms).end_object();
+        }
         if (status.verdict) {
             add_verdict(json, *status.verdict);
         } else {
@@ -166,12 +178,15 @@ std::string as_text(const std::vector<NodeStatus>& all, std::uint64_t now, bool 
         }
         text += " for " + age(status.verdict->since_ms, now) + ", checked " + age(status.verdict->checked_ms, now) +
                 " ago\n             " + platform_name(status.verdict->platform) + ", " +
-                root_meaning(status.verdict->root) + ", " + std::to_string(status.verdict->keys.size()) +
-                " CURVE keys\n";
+                root_meaning(status.verdict->root) + (status.verdict->debug ? ", DEBUG" : "") + ", " +
+                std::to_string(status.verdict->keys.size()) + " CURVE keys\n";
         if (status.root) {
             text += "             TPM " +
                     cut(status.root->tpm.empty() ? "without a certificate" : status.root->tpm, 60) +
                     (status.root->endorsed ? "\n" : ": NOT VOUCHED FOR\n");
+        }
+        if (status.cpu) {
+            text += "             " + cut(status.cpu->text, 66) + "\n";
         }
         for (const auto& reason : status.verdict->reasons) {
             text += "             " + cut(reason.path, 40) + " " + reason.what + "\n";

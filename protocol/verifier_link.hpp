@@ -19,7 +19,7 @@ inline constexpr std::size_t document_bytes_max = std::size_t{4} << 20U; // a se
 inline constexpr std::size_t csr_bytes_max = 8192;
 inline constexpr std::size_t certificate_text_bytes_max = 65536;
 inline constexpr std::size_t evidence_field_bytes_max = 8192;
-inline constexpr std::size_t root_field_bytes_max = 8704; // root evidence and the secret of a challenge
+inline constexpr std::size_t root_field_bytes_max = 65536; // a CPU's quote, or root evidence of a TPM and a secret
 inline constexpr std::size_t tpm_field_bytes_max = 4096;
 inline constexpr std::size_t keys_max = 64;    // of one Time
 inline constexpr std::size_t reasons_max = 64; // of one Verdict
@@ -33,7 +33,7 @@ struct Enrol {
     std::string_view name;
     Bytes csr; // DER
     Bytes evidence;
-    Bytes root; // with a TPM root, after RootOffer: RootProof; else empty
+    Bytes root; // on SGX a quote; with a TPM root, after RootOffer: RootProof; else empty
 };
 
 // With a TPM root, before Enrol: which TPM that is.
@@ -45,7 +45,7 @@ struct RootOffer {
 
 struct Hello {
     Bytes evidence; // over this connection's exporter
-    Bytes root;     // with a TPM root: root evidence over it as well; else empty
+    Bytes root;     // on SGX a quote; with a TPM root: root evidence over it as well; else empty
 };
 
 struct PolicyRequest {};

@@ -65,6 +65,11 @@ Done JsonObject::expect_only(std::span<const std::string_view> fields) const
     return {};
 }
 
+bool JsonObject::has(std::string_view field) const
+{
+    return inside_->object.contains(field);
+}
+
 std::unexpected<Fault> JsonObject::wrong(std::string_view field, std::string_view expected) const
 {
     return fault(Kind::malformed, inside_->where + ": field \"" + std::string(field) + "\" must be " +

@@ -24,6 +24,8 @@ class JsonObject {
     // Fails: malformed (another field).
     [[nodiscard]] Done expect_only(std::span<const std::string_view> fields) const;
 
+    [[nodiscard]] bool has(std::string_view field) const;
+
     // Each fails: malformed (missing, of another type or size).
     [[nodiscard]] Done expect_number(std::string_view field, std::int64_t value) const;
     [[nodiscard]] Outcome<std::string> text(std::string_view field) const;

@@ -36,6 +36,20 @@ constexpr const char* roots_table =
     " endorsed INTEGER NOT NULL, simulated INTEGER NOT NULL, checked_ms INTEGER NOT NULL, pcr_mask INTEGER NOT NULL,"
     " pcrs BLOB NOT NULL, images BLOB NOT NULL)";
 
+constexpr const char* cpus_table =
+    "CREATE TABLE IF NOT EXISTS cpus(node TEXT PRIMARY KEY, text TEXT NOT NULL, status TEXT NOT NULL,"
+    " simulated INTEGER NOT NULL, checked_ms INTEGER NOT NULL)";
+
+Done add_later_parts(Database& database)
+{
+    TRY(database.run(roots_table));
+    TRY(database.run(cpus_table));
+    bool has_debug = false;
+    TRY(database.run("SELECT 1 FROM pragma_table_info('verdicts') WHERE name = 'debug'", {},
+                     [&has_debug](const Row& /*row*/) { has_debug = true; }));
+    return has_debug ? Done{} : database.run("ALTER TABLE verdicts ADD COLUMN debug INTEGER NOT NULL DEFAULT 0");
+}
+
 // A claim as it lies in the database; the key is the row's own.
 constexpr std::size_t claim_bytes = 32 + 32 + 2 + 2 + 1 + 1 + 1;
 
@@ -90,6 +104,7 @@ VerdictRecord verdict_of(const Row& row)
     verdict.platform = static_cast<protocol::sgx::Platform>(row.number(7));
     verdict.root = static_cast<protocol::sgx::RootKind>(row.number(8));
     row.read_to(9, verdict.witness_mrenclave);
+    verdict.debug = row.number(10) != 0;
     return verdict;
 }
 
@@ -122,7 +137,7 @@ Outcome<TrustStore> TrustStore::create(const std::filesystem::path& path)
         for (const char* statement : schema) {
             TRY(database.run(statement));
         }
-        return database.run(roots_table);
+        return add_later_parts(database);
     };
     TRY(database.transaction(work));
     return TrustStore(std::make_unique<Inside>(std::move(database)));
@@ -138,7 +153,7 @@ Outcome<TrustStore> TrustStore::open(const std::filesystem::path& path)
                                           ", this program knows version " + std::to_string(schema_version) +
                                           "; use the program that made it");
     }
-    TRY(database.run(roots_table));
+    TRY(database.transaction([&database] { return add_later_parts(database); }));
     return TrustStore(std::make_unique<Inside>(std::move(database)));
 }
 
@@ -207,6 +222,26 @@ Outcome<std::optional<RootRecord>> TrustStore::root(const std::string& node)
                                                     row.bytes(6),       row.bytes(7)};
                               }));
     return root;
+}
+
+Done TrustStore::set_cpu(const std::string& node, const std::optional<CpuRecord>& cpu)
+{
+    const std::scoped_lock lock(inside_->mutex);
+    if (!cpu) {
+        return inside_->database.run("DELETE FROM cpus WHERE node = ?", {node});
+    }
+    return inside_->database.run("INSERT OR REPLACE INTO cpus VALUES(?, ?, ?, ?, ?)",
+                                 {node, cpu->text, cpu->status, std::uint64_t{cpu->simulated}, cpu->checked_ms});
+}
+
+Outcome<std::optional<CpuRecord>> TrustStore::cpu(const std::string& node)
+{
+    const std::scoped_lock lock(inside_->mutex);
+    std::optional<CpuRecord> cpu;
+    TRY(inside_->database.run(
+        "SELECT text, status, simulated, checked_ms FROM cpus WHERE node = ?", {node},
+        [&cpu](const Row& row) { cpu = CpuRecord{row.text(0), row.text(1), row.number(2) != 0, row.number(3)}; }));
+    return cpu;
 }
 
 Outcome<std::optional<NodeRecord>> TrustStore::node_by_spki(const Digest& spki_sha256)
@@ -280,10 +315,11 @@ Outcome<std::vector<protocol::CurveKey>> TrustStore::set_verdict(const std::stri
     const auto work = [&]() -> Done {
         const Bytes vector(reinterpret_cast<const std::uint8_t*>(verdict.vector.data()), verdict.vector.size());
         TRY(database.run("INSERT INTO verdicts(node, tier, since_ms, checked_ms, due_ms, policy, vector, platform,"
-                         " root, mrenclave) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                         " root, mrenclave, debug) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                          {node, static_cast<std::uint64_t>(verdict.tier), verdict.since_ms, verdict.checked_ms,
                           verdict.due_ms, verdict.policy, vector, static_cast<std::uint64_t>(verdict.platform),
-                          static_cast<std::uint64_t>(verdict.root), verdict.witness_mrenclave}));
+                          static_cast<std::uint64_t>(verdict.root), verdict.witness_mrenclave,
+                          std::uint64_t{verdict.debug}}));
         std::uint64_t id = 0;
         TRY(database.run("SELECT last_insert_rowid()", {}, [&id](const Row& row) { id = row.number(0); }));
         for (const auto& reason : verdict.reasons) {
@@ -302,8 +338,8 @@ Outcome<std::optional<VerdictRecord>> TrustStore::verdict(const std::string& nod
     auto& database = inside_->database;
     std::optional<VerdictRecord> verdict;
     std::uint64_t id = 0;
-    TRY(database.run("SELECT id, tier, since_ms, checked_ms, due_ms, policy, vector, platform, root, mrenclave"
-                     " FROM verdicts WHERE node = ? ORDER BY id DESC LIMIT 1",
+    TRY(database.run("SELECT id, tier, since_ms, checked_ms, due_ms, policy, vector, platform, root, mrenclave,"
+                     " debug FROM verdicts WHERE node = ? ORDER BY id DESC LIMIT 1",
                      {node}, [&](const Row& row) {
                          id = row.number(0);
                          verdict = verdict_of(row);

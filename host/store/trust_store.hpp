@@ -34,6 +34,14 @@ struct RootRecord {
     std::vector<std::uint8_t> images; // MRENCLAVEs started since that TPM was, one after the other
 };
 
+// The CPU that a node has shown to guard its witness, by an SGX quote.
+struct CpuRecord {
+    std::string text;       // platform, status and what Intel advises, for people
+    std::string status;     // of its TCB, in Intel's words
+    bool simulated = false; // the quote leads to another root than Intel's
+    std::uint64_t checked_ms = 0;
+};
+
 struct PolicyRecord {
     std::string text;       // the TOML as it was set
     std::string references; // the reference values as JSON; empty: none are set
@@ -58,6 +66,7 @@ struct VerdictRecord {
     std::array<std::int8_t, 8> vector{};
     protocol::sgx::Platform platform = protocol::sgx::Platform::process;
     protocol::sgx::RootKind root = protocol::sgx::RootKind::file;
+    bool debug = false; // the witness is a debug enclave
     Digest witness_mrenclave{};
     std::vector<Reason> reasons;
     std::vector<protocol::CurveKeyClaim> keys;
@@ -84,6 +93,9 @@ class TrustStore {
     // The root a node enrolled with; an enrolment without one removes it.
     Done set_root(const std::string& node, const std::optional<RootRecord>& root);
     Outcome<std::optional<RootRecord>> root(const std::string& node);
+    // The same for a CPU.
+    Done set_cpu(const std::string& node, const std::optional<CpuRecord>& cpu);
+    Outcome<std::optional<CpuRecord>> cpu(const std::string& node);
     Outcome<std::optional<NodeRecord>> node_by_spki(const Digest& spki_sha256);
     Outcome<bool> knows_node(const std::string& name); // enrolled or invited
 

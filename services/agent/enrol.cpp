@@ -33,17 +33,22 @@ Outcome<std::string> choose_name(const Invitation& invitation, const std::string
 }
 
 // [TPM-16] Which TPM this is, shown by opening what the server wrapped for it, and what it attests.
-Outcome<std::vector<std::uint8_t>> prove_root(Verifier& verifier, RootProver* prover, Bytes evidence)
+Outcome<std::vector<std::uint8_t>> opened_challenge(Verifier& verifier, TpmProver& tpm)
 {
-    std::vector<std::uint8_t> proof;
-    if (prover == nullptr) {
-        return proof;
-    }
-    const auto offer = TRY(prover->offer());
+    const auto offer = TRY(tpm.offer());
     const auto challenge = TRY(ask_for<link::RootChallenge>(
         verifier, link::RootOffer{offer.certificate, offer.ek_public, offer.ak_public}, wait));
-    proof = TRY(prover->activate(challenge.id_object, challenge.encrypted_secret));
-    const auto shown = TRY(root_evidence_for(prover, evidence));
+    return tpm.activate(challenge.id_object, challenge.encrypted_secret);
+}
+
+Outcome<std::vector<std::uint8_t>> prove_root(Verifier& verifier, RootProver* prover,
+                                              host::enclave::WitnessChamber& witness, Bytes evidence)
+{
+    std::vector<std::uint8_t> proof;
+    if (auto* const tpm = prover != nullptr ? prover->tpm() : nullptr) {
+        proof = TRY(opened_challenge(verifier, *tpm));
+    }
+    const auto shown = TRY(proof_for(prover, witness, evidence));
     proof.insert(proof.end(), shown.begin(), shown.end());
     return proof;
 }
@@ -57,6 +62,7 @@ Outcome<JoinedFacts> join(const std::filesystem::path& home, const Invitation& i
     Joined joined;
     joined.name = TRY(choose_name(invitation, name));
     joined.server = invitation.server;
+    joined.platform = witness.platform();
     joined.server_signing_key = invitation.server_signing_key;
     auto identity = TRY(witness.create_identity(invitation.server_signing_key, invitation.server_box_key));
     const auto loaded = TRY(witness.load_identity(identity.sealed));
@@ -66,7 +72,7 @@ Outcome<JoinedFacts> join(const std::filesystem::path& home, const Invitation& i
     // The token as nonce: this evidence enrols with this token and no other.
     const protocol::EvidenceNonce nonce{invitation.token};
     const auto evidence = TRY(witness.evidence(key.spki_sha256, verifier->exporter(), nonce));
-    const auto root = TRY(prove_root(*verifier, prover, evidence));
+    const auto root = TRY(prove_root(*verifier, prover, witness, evidence));
     const link::Enrol request{invitation.token, joined.name, key.csr, evidence, root};
     const auto enrolled = TRY(ask_for<link::Enrolled>(*verifier, request, wait));
 

@@ -55,6 +55,19 @@ bool is_node_name(std::string_view name) noexcept
            std::ranges::all_of(name, is_letter_of_name);
 }
 
+const char* platform_text(protocol::sgx::Platform platform) noexcept
+{
+    return platform == protocol::sgx::Platform::sgx ? "sgx" : "process";
+}
+
+std::optional<protocol::sgx::Platform> platform_of(std::string_view text) noexcept
+{
+    if (text == "process") {
+        return protocol::sgx::Platform::process;
+    }
+    return text == "sgx" ? std::optional(protocol::sgx::Platform::sgx) : std::nullopt;
+}
+
 std::filesystem::path agent_folder(const std::filesystem::path& home)
 {
     return home / "agent";
@@ -109,6 +122,7 @@ Done store_joined(const std::filesystem::path& home, const Joined& joined, const
     TRY(store("ca.pem", bytes_of(joined.credentials.ca_pem)));
     const auto text = "{\n  \"version\": 1,\n  \"server\": \"" + joined.server + "\",\n  \"name\": \"" + joined.name +
                       "\",\n  \"server_signing_key\": \"" + hex(joined.server_signing_key.bytes) +
+                      "\",\n  \"platform\": \"" + std::string(platform_text(joined.platform)) +
                       "\",\n  \"witness_key\": \"" + hex(witness_key.bytes) + "\"\n}\n";
     return store("join.json", bytes_of(text));
 }
@@ -132,6 +146,13 @@ Outcome<Joined> load_joined(const std::filesystem::path& home)
     joined.server = TRY(object.text("server"));
     joined.name = TRY(object.text("name"));
     TRY(object.read_hex_to("server_signing_key", joined.server_signing_key.bytes));
+    if (object.has("platform")) { // homes of before have none: those joined on `process`
+        const auto platform = platform_of(TRY(object.text("platform")));
+        if (!platform) {
+            return object.wrong("platform", "\"process\" or \"sgx\"");
+        }
+        joined.platform = *platform;
+    }
     joined.credentials.ca_pem = TRY(load_text(folder / "ca.pem"));
     joined.credentials.certificate_pem = TRY(load_text(folder / "tls.pem"));
     joined.credentials.key_pem = TRY(load_text(folder / "tls.key"));

@@ -6,6 +6,7 @@
 #include "protocol/measurement.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,13 @@ struct Joined {
     protocol::VerifyingKey server_signing_key;
     host::net::TlsCredentials credentials;
     std::vector<std::uint8_t> sealed_identity;
+    // Where the witness runs: its identity opens nowhere else, and no weaker one is ever taken instead.
+    protocol::sgx::Platform platform = protocol::sgx::Platform::process;
 };
+
+// "process" and "sgx"; nothing else can be joined on.
+[[nodiscard]] const char* platform_text(protocol::sgx::Platform platform) noexcept;
+[[nodiscard]] std::optional<protocol::sgx::Platform> platform_of(std::string_view text) noexcept;
 
 [[nodiscard]] std::filesystem::path agent_folder(const std::filesystem::path& home);
 

@@ -25,6 +25,9 @@ host::Outcome<JoinedFacts> join(const std::filesystem::path& home, const Invitat
 
 // The whole of `caisson agent join FILE`: opens the witness chamber and connects over TLS.
 host::Outcome<JoinedFacts> join_with_file(const std::filesystem::path& home, const std::filesystem::path& file,
-                                          const std::string& name);
+                                          const std::string& name, protocol::sgx::Platform platform);
+
+// What proves the root of a witness on `platform`: the home's TPM, Intel's quoting service, or nothing (null).
+std::unique_ptr<RootProver> prover_on(protocol::sgx::Platform platform, const std::filesystem::path& home);
 
 } // namespace caisson::services::agent

@@ -4,6 +4,7 @@
 #include "host/enclave/supervisor.hpp"
 #include "host/net/tls_key.hpp"
 #include "services/agent/home.hpp"
+#include "services/agent/join.hpp"
 #include "services/agent/log.hpp"
 #include "services/agent/node_link_server.hpp"
 
@@ -169,6 +170,7 @@ Done run(const std::filesystem::path& home)
 
     host::enclave::EnclaveOptions options;
     options.chamber = host::enclave::ChamberKind::witness;
+    options.platform = joined.platform;
     const auto enclave = TRY(host::enclave::Enclave::open(options, root));
     tell_chamber(enclave->facts(), state);
     host::enclave::WitnessChamber witness(*enclave);
@@ -177,7 +179,7 @@ Done run(const std::filesystem::path& home)
     const auto connect_within = [&joined](std::chrono::milliseconds wait) -> ConnectVerifier {
         return [&joined, wait] { return connect_verifier(joined.server, joined.credentials, wait); };
     };
-    const auto prover = prover_of(home);
+    const auto prover = prover_on(joined.platform, home);
     Relay relay(witness, spki, connect_within(relay_connect_wait), {}, prover.get());
     const auto serve_node = [&] {
         return NodeLinkServer::start(agent_folder(home), joined.server, witness, relay, state);

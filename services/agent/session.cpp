@@ -31,7 +31,7 @@ Outcome<link::Welcome> say_hello(Verifier& verifier, host::enclave::WitnessChamb
                                  const Digest& tls_spki_sha256, RootProver* prover, milliseconds wait)
 {
     const auto evidence = TRY(witness.evidence(tls_spki_sha256, verifier.exporter(), {}));
-    const auto root = TRY(root_evidence_for(prover, evidence));
+    const auto root = TRY(proof_for(prover, witness, evidence));
     return ask_for<link::Welcome>(verifier, link::Hello{evidence, root}, wait);
 }
 

@@ -65,7 +65,8 @@ int strength(RootKind kind) noexcept
 
 const char* in_words(RootKind kind) noexcept
 {
-    return kind == RootKind::tpm            ? "a TPM of a known maker"
+    return kind == RootKind::cpu            ? "the CPU, shown by an SGX quote"
+           : kind == RootKind::tpm          ? "a TPM of a known maker"
            : kind == RootKind::software_tpm ? "a TPM, simulated or of an unknown maker"
                                             : "development root, no hardware trust";
 }
@@ -128,10 +129,9 @@ RootKind proven_root(const std::optional<RootRecord>& record)
     return record->endorsed && !record->simulated ? RootKind::tpm : RootKind::software_tpm;
 }
 
-std::optional<host::store::Reason> root_shortfall(RootKind demanded, const std::optional<RootRecord>& record)
+std::optional<host::store::Reason> root_shortfall(RootKind demanded, RootKind proven)
 {
-    const auto proven = proven_root(record);
-    if (strength(proven) >= strength(demanded)) {
+    if (strength(proven) >= strength(demanded) && (demanded != RootKind::cpu || proven == demanded)) {
         return std::nullopt;
     }
     return host::store::Reason{"", "its root is weaker than the policy demands", in_words(demanded), in_words(proven)};

@@ -39,6 +39,6 @@ admit_root(const OfferedRoot& offered, Bytes proof, const protocol::WitnessEvide
 
 // [TPM-18] Nothing when the root is as strong as the policy demands; else the reason for people.
 [[nodiscard]] std::optional<host::store::Reason> root_shortfall(protocol::sgx::RootKind demanded,
-                                                                const std::optional<host::store::RootRecord>& record);
+                                                                protocol::sgx::RootKind proven);
 
 } // namespace caisson::services::attestation

@@ -1,5 +1,7 @@
 #include "services/attestation/policy_file.hpp"
 
+#include "core/text.hpp"
+
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -38,7 +40,13 @@ class Reader {
     Outcome<std::int64_t> number(const char* key, std::int64_t least, std::int64_t most, std::int64_t otherwise) const;
     Done read_paths(const char* key, protocol::PolicyItemKind kind, Policy& policy) const;
     Done read_facts(Policy& policy) const;
-    Done read_root(Policy& policy) const;
+    // The value of `key` among `names`; `otherwise` when it is not there.
+    template <typename Value>
+    Outcome<Value> choice(const char* key, std::initializer_list<std::pair<const char*, Value>> names,
+                          Value otherwise) const;
+    Done read_minimum(Policy& policy) const;
+    Done read_tcb(Policy& policy) const;
+    Done read_witnesses(Policy& policy) const;
 
     const toml::table& table_;
     const std::string& where_;
@@ -113,29 +121,96 @@ Done Reader::read_facts(Policy& policy) const
     return {};
 }
 
-Done Reader::read_root(Policy& policy) const
+template <typename Value>
+Outcome<Value> Reader::choice(const char* key, std::initializer_list<std::pair<const char*, Value>> names,
+                              Value otherwise) const
 {
+    const auto* node = table_.get(key);
+    if (node == nullptr) {
+        return otherwise;
+    }
+    const auto name = node->value_exact<std::string>().value_or("");
+    std::string known;
+    for (const auto& [text, value] : names) {
+        if (name == text) {
+            return value;
+        }
+        known += std::string(known.empty() ? "\"" : ", \"") + text + "\"";
+    }
+    return wrong(node, std::string(key) + " must be one of " + known);
+}
+
+// [MEASURE-20]
+Done Reader::read_minimum(Policy& policy) const
+{
+    using protocol::sgx::Platform;
     using protocol::sgx::RootKind;
-    const auto* node = table_.get("root");
+    policy.root = TRY(choice<RootKind>("root",
+                                       {{"any", RootKind::file},
+                                        {"software-tpm", RootKind::software_tpm},
+                                        {"tpm", RootKind::tpm},
+                                        {"cpu", RootKind::cpu}},
+                                       RootKind::file));
+    policy.platform = TRY(choice<Platform>(
+        "platform", {{"any", Platform::inproc}, {"process", Platform::process}, {"sgx", Platform::sgx}},
+        Platform::inproc));
+    policy.debug_allowed = TRY(choice<bool>("debug", {{"refused", false}, {"allowed", true}}, false));
+    TRY(read_tcb(policy));
+    return read_witnesses(policy);
+}
+
+Done Reader::read_witnesses(Policy& policy) const
+{
+    const auto* node = table_.get("witness");
     if (node == nullptr) {
         return {};
     }
-    const auto name = node->value_exact<std::string>().value_or("");
-    if (name == "any") {
-        policy.root = RootKind::file;
-    } else if (name == "software-tpm") {
-        policy.root = RootKind::software_tpm;
-    } else if (name == "tpm") {
-        policy.root = RootKind::tpm;
-    } else {
-        return wrong(node, "root must be \"any\", \"software-tpm\" or \"tpm\"");
+    const auto* list = node->as_array();
+    if (list == nullptr || list->empty()) {
+        return wrong(node, "witness must be a list of MRENCLAVEs, as \"caisson version\" prints them");
+    }
+    for (const auto& element : *list) {
+        const auto text = element.value_exact<std::string>().value_or("");
+        Digest mrenclave{};
+        const auto size = read_hex(mrenclave, text);
+        if (!size || *size != mrenclave.size()) {
+            return wrong(&element, "an MRENCLAVE is 64 hexadecimal digits");
+        }
+        policy.witnesses.push_back(mrenclave);
+    }
+    return {};
+}
+
+Done Reader::read_tcb(Policy& policy) const
+{
+    constexpr std::string_view acceptable[] = {
+        "UpToDate",  "SWHardeningNeeded",           "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded",
+        "OutOfDate", "OutOfDateConfigurationNeeded"};
+    const auto* node = table_.get("tcb");
+    if (node == nullptr) {
+        return {};
+    }
+    const auto* list = node->as_array();
+    if (list == nullptr || list->empty()) {
+        return wrong(node, "tcb must be a list, such as [\"UpToDate\", \"SWHardeningNeeded\"]");
+    }
+    policy.tcb.clear();
+    for (const auto& element : *list) {
+        const auto name = element.value_exact<std::string>().value_or("");
+        if (std::ranges::find(acceptable, name) == std::end(acceptable)) {
+            return wrong(&element, "tcb knows UpToDate, SWHardeningNeeded, ConfigurationNeeded, "
+                                   "ConfigurationAndSWHardeningNeeded, OutOfDate and OutOfDateConfigurationNeeded; "
+                                   "what Intel has revoked is never accepted");
+        }
+        policy.tcb.push_back(name);
     }
     return {};
 }
 
 Outcome<Policy> Reader::read()
 {
-    TRY(expect_only(table_, {"version", "interval_ms", "hold_ms", "proc", "root", "tree", "file"}));
+    TRY(expect_only(table_, {"version", "interval_ms", "hold_ms", "proc", "root", "platform", "debug", "tcb", "witness",
+                             "tree", "file"}));
     const auto* version = table_.get("version");
     if (version == nullptr || version->value_exact<std::int64_t>() != 1) {
         return wrong(version, "version = 1 is expected");
@@ -147,7 +222,7 @@ Outcome<Policy> Reader::read()
     TRY(read_paths("tree", protocol::PolicyItemKind::tree, policy));
     TRY(read_paths("file", protocol::PolicyItemKind::file, policy));
     TRY(read_facts(policy));
-    TRY(read_root(policy));
+    TRY(read_minimum(policy));
     if (policy.entries.empty() || policy.entries.size() > protocol::policy_items_max) {
         return wrong(nullptr, "1 to " + std::to_string(protocol::policy_items_max) +
                                   " things to measure are expected: [[tree]], [[file]] or proc");

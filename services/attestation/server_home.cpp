@@ -143,6 +143,7 @@ Outcome<ServerKeys> load_server(const std::filesystem::path& home)
     copy_bytes(keys.signing_key.bytes, keys.signing_secret.expose().last(protocol::VerifyingKey::size));
     crypto_scalarmult_base(keys.box_key.bytes.data(), keys.box_secret.expose().data());
     keys.tpm_authorities = TRY(load_tpm_authorities(home));
+    keys.sgx = TRY(load_all_sgx_trust(home));
     return keys;
 }
 

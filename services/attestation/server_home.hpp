@@ -5,6 +5,7 @@
 #include "host/net/certificate.hpp"
 #include "host/store/trust_store.hpp"
 #include "protocol/measurement.hpp"
+#include "services/attestation/node_cpu.hpp"
 
 #include <filesystem>
 #include <string>
@@ -23,6 +24,7 @@ struct ServerKeys {
     host::net::CertifiedKey tls;
     std::string listen;          // HOST:PORT
     std::string tpm_authorities; // PEM: whose EK certificates are believed; empty: nobody's
+    std::vector<SgxTrust> sgx;   // by what quotes of SGX are judged; empty: none is believed
 };
 
 [[nodiscard]] std::filesystem::path database_path(const std::filesystem::path& home);

@@ -2,6 +2,7 @@
 
 #include "core/text.hpp"
 #include "services/attestation/appraise.hpp"
+#include "services/attestation/minimum.hpp"
 #include "services/attestation/policy_file.hpp"
 
 #include <sodium.h>
@@ -17,6 +18,7 @@ using host::store::NodeRecord;
 using host::store::VerdictRecord;
 using protocol::TrustTier;
 
+constexpr std::size_t hardware_claim = 4; // in AR4SI's order
 constexpr std::uint64_t overdue_grace_ms = 5'000;
 constexpr std::uint64_t default_interval_ms = 2'000;
 constexpr std::uint64_t default_hold_ms = 30'000;
@@ -196,6 +198,26 @@ Outcome<std::optional<host::store::RootRecord>> Service::checked_root(const std:
     return root;
 }
 
+// [EVIDENCE-12] Who enrolled on SGX shows a quote over every connection, and who says SGX has enrolled so.
+Outcome<std::optional<host::store::CpuRecord>> Service::checked_cpu(const std::string& node, Bytes shown,
+                                                                    const protocol::WitnessEvidence& evidence)
+{
+    auto cpu = TRY(store_.cpu(node));
+    const bool says_sgx = evidence.chamber.platform == protocol::sgx::Platform::sgx;
+    if (says_sgx != cpu.has_value()) {
+        return fault(Kind::unauthentic, node +
+                                            (says_sgx ? ": it did not enrol on SGX and says now that it runs there"
+                                                      : ": it enrolled on SGX and runs elsewhere now") +
+                                            "; enrol it again");
+    }
+    if (!cpu) {
+        return cpu;
+    }
+    cpu = TRY(check_quote(keys_.sgx, shown, evidence, clock_()));
+    TRY(store_.set_cpu(node, cpu));
+    return cpu;
+}
+
 // [ATTEST-3] A token is good once and for an hour; the node's name is the invited one, whatever it calls itself.
 Outcome<Service::Reply> Service::enrol(Peer& peer, const link::Enrol& request)
 {
@@ -205,7 +227,10 @@ Outcome<Service::Reply> Service::enrol(Peer& peer, const link::Enrol& request)
         return fault(Kind::unauthentic, "the evidence was made for another token");
     }
     std::optional<host::store::RootRecord> root;
-    if (!request.root.empty()) {
+    std::optional<host::store::CpuRecord> cpu;
+    if (evidence.chamber.platform == protocol::sgx::Platform::sgx) {
+        cpu = TRY(check_quote(keys_.sgx, request.root, evidence, clock_()));
+    } else if (!request.root.empty()) {
         if (!peer.offered_root) {
             return fault(Kind::forbidden, "a TPM root is offered before it is proved");
         }
@@ -224,7 +249,12 @@ Outcome<Service::Reply> Service::enrol(Peer& peer, const link::Enrol& request)
     };
     const auto node = TRY(store_.enrol(token_sha256, now, make));
     TRY(store_.set_root(node.name, root));
-    log_(node.name + ": enrolled, witness key " + hex(node.witness_key.bytes));
+    TRY(store_.set_cpu(node.name, cpu));
+    log_(node.name + ": enrolled, witness key " + hex(node.witness_key.bytes) +
+         (evidence.chamber.debug ? ", DEBUG enclave" : ""));
+    if (cpu) {
+        log_(node.name + ": its witness runs on " + cpu->text);
+    }
     if (root) {
         log_(node.name + ": its root is a TPM" + (root->simulated ? ", simulated" : "") +
              (root->tpm.empty() ? ", without a certificate" : ", " + root->tpm) +
@@ -247,7 +277,9 @@ Outcome<Service::Reply> Service::hello(Peer& peer, const link::Hello& request)
     if (evidence.witness != node->witness_key) {
         return fault(Kind::unauthentic, node->name + ": the evidence is of another witness than the enrolled one");
     }
-    peer.root = TRY(checked_root(node->name, request.root, evidence));
+    peer.cpu = TRY(checked_cpu(node->name, request.root, evidence));
+    peer.root = peer.cpu ? std::nullopt : TRY(checked_root(node->name, request.root, evidence));
+    peer.chamber = evidence.chamber;
     const auto timing = TRY(timing_of(store_, node->name));
     peer.policy_key = evidence.policy_key;
     peer.node = std::move(node);
@@ -297,19 +329,35 @@ Outcome<VerdictRecord> Service::judge(const Peer& peer, Bytes document)
     if (head.exporter != peer.exporter) {
         return fault(Kind::unauthentic, node + ": the result was made for another connection");
     }
+    if (head.witness != peer.chamber) {
+        return fault(Kind::unauthentic, node + ": the witness says another thing of itself than at Hello");
+    }
+    for (const auto& claim : std::span(head.keys).first(head.key_count)) {
+        if (claim.platform == protocol::sgx::Platform::sgx && !peer.cpu) {
+            return fault(Kind::unauthentic, node + ": it vouches for a key on SGX and has shown no quote itself");
+        }
+    }
+    return measured_verdict(peer, verified);
+}
+
+Outcome<VerdictRecord> Service::measured_verdict(const Peer& peer, const protocol::VerifiedResult& result)
+{
+    const auto& node = peer.node->name;
+    const auto& head = result.head;
     const auto record = TRY(store_.policy(node));
     const auto timing = TRY(timing_of(store_, node));
+    const auto proven = proven_of(head.witness, peer.root, peer.cpu);
     VerdictRecord verdict;
     verdict.checked_ms = clock_();
     verdict.due_ms = verdict.checked_ms + 2 * timing.interval_ms + overdue_grace_ms;
     verdict.policy = head.policy;
     verdict.platform = head.witness.platform;
-    verdict.root = proven_root(peer.root);
+    verdict.root = proven.root;
+    verdict.debug = head.witness.debug;
     verdict.witness_mrenclave = head.witness.mrenclave;
     verdict.keys.assign(head.keys.begin(), head.keys.begin() + static_cast<std::ptrdiff_t>(head.key_count));
-    for (auto& claim : verdict.keys) {
-        const bool emulated = claim.platform != protocol::sgx::Platform::sgx;
-        claim.root = emulated ? verdict.root : claim.root; // what is proven, not what is said
+    for (auto& claim : verdict.keys) { // what is proven, not what is said
+        claim.root = claim.platform == head.witness.platform ? proven.root : protocol::sgx::RootKind::file;
     }
     if (!record || record->references.empty()) {
         verdict.reasons.push_back(
@@ -317,14 +365,17 @@ Outcome<VerdictRecord> Service::judge(const Peer& peer, Bytes document)
         return verdict;
     }
     const auto references = TRY(parse_references(record->references, "the reference values of " + node));
-    auto appraisal = TRY(appraise(verified.measurements, references));
+    auto appraisal = TRY(appraise(result.measurements, references));
     verdict.tier = appraisal.tier;
     verdict.vector = appraisal.vector;
     verdict.reasons = std::move(appraisal.reasons);
     const auto policy = TRY(parse_policy(record->text, "the policy of " + node));
-    if (auto shortfall = root_shortfall(policy.root, peer.root)) {
-        verdict.tier = TrustTier::contraindicated;
-        verdict.reasons.insert(verdict.reasons.begin(), std::move(*shortfall));
+    auto missing = shortfalls(policy, proven, verdict.keys);
+    for (auto& shortfall : missing) {
+        verdict.tier = std::max(verdict.tier, shortfall.tier);
+        verdict.vector[hardware_claim] =
+            std::max(verdict.vector[hardware_claim], static_cast<std::int8_t>(shortfall.tier));
+        verdict.reasons.insert(verdict.reasons.begin(), std::move(shortfall.reason));
     }
     return verdict;
 }

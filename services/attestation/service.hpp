@@ -28,6 +28,8 @@ struct Peer {
     std::optional<host::store::NodeRecord> node; // after Hello
     std::optional<OfferedRoot> offered_root;     // before Enrol
     std::optional<host::store::RootRecord> root; // after Hello: the TPM root that this connection has proved
+    std::optional<host::store::CpuRecord> cpu;   // after Hello: the CPU that this connection has proved
+    protocol::ChamberIdentity chamber;           // after Hello: what the witness said it is
     protocol::BoxKey policy_key;
     std::optional<protocol::IterationNonce> outstanding; // the policy that is being measured
     Digest outstanding_policy{};
@@ -67,8 +69,12 @@ class Service {
 
     host::Outcome<std::optional<host::store::RootRecord>> checked_root(const std::string& node, Bytes shown,
                                                                        const protocol::WitnessEvidence& evidence);
+    host::Outcome<std::optional<host::store::CpuRecord>> checked_cpu(const std::string& node, Bytes shown,
+                                                                     const protocol::WitnessEvidence& evidence);
     host::Outcome<protocol::WitnessEvidence> checked_evidence(const Peer& peer, Bytes document, const Digest& spki);
     host::Outcome<host::store::VerdictRecord> judge(const Peer& peer, Bytes document);
+    host::Outcome<host::store::VerdictRecord> measured_verdict(const Peer& peer,
+                                                               const protocol::VerifiedResult& result);
     void log_change(const std::string& node, const host::store::VerdictRecord& verdict,
                     const std::optional<host::store::VerdictRecord>& before);
     host::Outcome<std::optional<std::vector<std::uint8_t>>> signed_result_for(const protocol::CurveKey& key);

@@ -38,7 +38,8 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
     std::vector<std::string> calls;
     // Bytes that were mapped, by permissions.
     std::map<std::uint64_t, std::uint64_t> mapped;
-    std::string refuse; // a call that shall fail
+    std::string refuse;  // a call that shall fail
+    bool as_cpu = false; // reports look like a CPU's: for what judges them
 
     host::Done create(const protocol::sgx::Secs& secs) override
     {
@@ -71,6 +72,9 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
         identity_.isv_svn = sigstruct.isv_svn;
         identity_.attributes.flags |= protocol::sgx::ATTRIBUTES_INIT;
         identity_.cpusvn = host::enclave::emulated_cpusvn(protocol::sgx::Platform::sgx, protocol::sgx::RootKind::cpu);
+        if (as_cpu) {
+            identity_.cpusvn.fill(5);
+        }
         keys_ = root_.keys_for(protocol::sgx::Platform::sgx, identity_.mrenclave, identity_.mrsigner,
                                identity_.isv_prod_id);
         return called("init");

@@ -73,7 +73,7 @@ class NodeRootTest : public testing::Test {
 
     std::filesystem::path folder_;
     std::unique_ptr<tests::SoftwareTpm> tpm_;
-    std::unique_ptr<agent::RootProver> prover_;
+    std::unique_ptr<agent::TpmProver> prover_;
     protocol::WitnessEvidence witness_;
 };
 
@@ -203,12 +203,14 @@ TEST(NodeRootPolicy, a_weaker_root_than_demanded_falls_short)
     EXPECT_EQ(proven_root(maker_known), RootKind::tpm);
     EXPECT_EQ(proven_root(maker_unknown), RootKind::software_tpm);
     EXPECT_EQ(proven_root(simulated), RootKind::software_tpm);
-    EXPECT_FALSE(root_shortfall(RootKind::file, std::nullopt));
-    EXPECT_TRUE(root_shortfall(RootKind::software_tpm, std::nullopt));
-    EXPECT_FALSE(root_shortfall(RootKind::software_tpm, simulated));
-    EXPECT_TRUE(root_shortfall(RootKind::tpm, simulated));
-    EXPECT_TRUE(root_shortfall(RootKind::tpm, maker_unknown));
-    EXPECT_FALSE(root_shortfall(RootKind::tpm, maker_known));
+    EXPECT_FALSE(root_shortfall(RootKind::file, RootKind::file));
+    EXPECT_TRUE(root_shortfall(RootKind::software_tpm, RootKind::file));
+    EXPECT_FALSE(root_shortfall(RootKind::software_tpm, RootKind::software_tpm));
+    EXPECT_TRUE(root_shortfall(RootKind::tpm, RootKind::software_tpm));
+    EXPECT_FALSE(root_shortfall(RootKind::tpm, RootKind::tpm));
+    EXPECT_FALSE(root_shortfall(RootKind::tpm, RootKind::cpu));
+    EXPECT_TRUE(root_shortfall(RootKind::cpu, RootKind::tpm));
+    EXPECT_FALSE(root_shortfall(RootKind::cpu, RootKind::cpu));
 }
 
 TEST(NodeRootPolicy, a_policy_names_the_least_root)
@@ -221,6 +223,7 @@ TEST(NodeRootPolicy, a_policy_names_the_least_root)
     EXPECT_EQ(root_of("root = \"any\"\n"), RootKind::file);
     EXPECT_EQ(root_of("root = \"software-tpm\"\n"), RootKind::software_tpm);
     EXPECT_EQ(root_of("root = \"tpm\"\n"), RootKind::tpm);
+    EXPECT_EQ(root_of("root = \"cpu\"\n"), RootKind::cpu);
     EXPECT_EQ(root_of("root = \"TPM\"\n"), std::nullopt);
     EXPECT_EQ(root_of("root = 2\n"), std::nullopt);
 }
