@@ -1,9 +1,12 @@
 // Signed documents: hostile bytes as they come, and hostile payloads under a good signature (a Verifier gone wrong).
+#include "protocol/access_list.hpp"
 #include "protocol/attestation_result.hpp"
+#include "protocol/cbor.hpp"
 #include "protocol/time_token.hpp"
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace caisson::protocol {
@@ -19,7 +22,7 @@ struct Signer {
     }
 };
 
-void read_both(Bytes document, const VerifyingKey& key)
+void read_all(Bytes document, const VerifyingKey& key)
 {
     if (const auto result = verify_attestation_result(document, key)) {
         std::vector<std::uint8_t> again(attestation_result_bytes_max);
@@ -29,6 +32,33 @@ void read_both(Bytes document, const VerifyingKey& key)
         }
     }
     static_cast<void>(verify_time_token(document, key));
+    if (const auto list = verify_access_list(document, key)) {
+        std::vector<std::uint8_t> again(access_list_bytes_max);
+        static const Signer signer;
+        if (list->key_count() > access_keys_max || !write_access_list(again, signer.secret, *list)) {
+            __builtin_trap();
+        }
+    }
+}
+
+// The first octet says how much of the rest was signed; what is left stands where the keys do.
+void read_as_list(Bytes input, const Signer& signer)
+{
+    if (input.empty()) {
+        return;
+    }
+    const auto split = std::min<std::size_t>(input[0], input.size() - 1);
+    ByteArray<512> document;
+    const auto size = write_cose_sign1(document, signer.secret, "caisson access list v1", input.subspan(1, split));
+    if (!size) {
+        return;
+    }
+    std::vector<std::uint8_t> whole(*size + input.size() + 32);
+    CborWriter writer(whole);
+    writer.begin_array(2);
+    writer.write_bytes(Bytes(document).first(*size));
+    writer.write_bytes(input.subspan(1 + split));
+    read_all(writer.written(), signer.key);
 }
 
 } // namespace
@@ -40,12 +70,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     using namespace caisson::protocol;
     static const Signer signer;
     const Bytes bytes(input, size);
-    read_both(bytes, signer.key);
+    read_all(bytes, signer.key);
+    read_as_list(bytes, signer);
     std::vector<std::uint8_t> document(size + cose_overhead_bytes + 64);
     for (const auto* domain : {"caisson attestation result v1", "caisson time token v1"}) {
         const auto written = write_cose_sign1(document, signer.secret, domain, bytes);
         if (written) {
-            read_both(Bytes(document).first(*written), signer.key);
+            read_all(Bytes(document).first(*written), signer.key);
         }
     }
     return 0;

@@ -24,6 +24,8 @@ inline constexpr std::int64_t node_name = -70003;
 inline constexpr std::int64_t curve_keys = -70004;
 inline constexpr std::int64_t hold_ms = -70005;
 inline constexpr std::int64_t messages_max = -70006;
+inline constexpr std::int64_t list_serial = -70007;
+inline constexpr std::int64_t list_digest = -70008;
 
 inline constexpr std::string_view ear_profile = "tag:ietf.org,2026:rats/ear#04";
 inline constexpr std::string_view submodule = "caisson";

@@ -10,10 +10,12 @@
 namespace caisson::airlock::curve {
 
 enum class Request : std::uint32_t {
-    // Keys. flags: key_gated. A sealed blob opens for this signer on this machine alone.
-    create_key_pair = 1,           // flags u32, verifier_key[32] -> public_key[32], sealed
-    import_sealed_private_key = 2, // sealed -> key u32, flags u32, public_key[32], handle[32], verifier_key[32]
-    import_private_key = 3,        // flags u32, verifier_key[32], secret[32] -> public_key[32], sealed
+    // Keys. flags: key_gated, key_listed; list_key only with the latter. A sealed blob opens for this signer on this
+    // machine alone.
+    create_key_pair = 1,           // flags u32, verifier_key[32], list_key[32] -> public_key[32], sealed
+    import_sealed_private_key = 2, // sealed -> key u32, flags u32, public_key[32], handle[32], verifier_key[32],
+                                   // list_key[32]
+    import_private_key = 3,        // flags u32, verifier_key[32], list_key[32], secret[32] -> public_key[32], sealed
     export_sealed_private_key = 4, // key u32 -> sealed (anew)
     forget_key = 5,                // key u32 ->            its sessions end
     report_key = 6,                // key u32, TARGETINFO[512] -> REPORT[432] over report_data_of(public_key)
@@ -49,6 +51,8 @@ enum class Request : std::uint32_t {
     peer_state = 34,        // public_key[32] -> admitted u32, tier u32, expires_in_ms u64, node[32], mrenclave[32]
     sweep_sessions = 35,    // first place u32 -> session u32, ...: of sweep_places_max places from that one on, the
                             // sessions that would be refused a message now; they are closed
+
+    accept_access_list = 36, // signed access list -> serial u64, keys u32; for the keys that are pinned to its signer
 
     // libsodium-shaped, for the shim. The chamber follows the protocol by the nonces' prefixes.
     box_keypair = 40,      // flags u32 (keypair_lasting) or nothing -> public_key[32], handle[32]
@@ -97,7 +101,8 @@ enum class Request : std::uint32_t {
     new_epoch = 62, // -> this machine was copied, restored or moved: ends all that counts nonces
 };
 
-inline constexpr std::uint32_t key_gated = 1; // only peers the attestation server trusts now
+inline constexpr std::uint32_t key_gated = 1;  // only peers the attestation server trusts now
+inline constexpr std::uint32_t key_listed = 2; // only peers that the access list of the pinned signer names
 
 inline constexpr std::uint32_t keypair_lasting = 1; // a key to keep, not one of a single handshake
 

@@ -50,11 +50,11 @@ const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::box_open_afternm), "BoxOpenAfternm", key + nonce + tag, payload, any, nullptr,
      handle<&Chamber::box_open_afternm>},
 
-    {number(Request::create_key_pair), "CreateKeyPair", id + key, id + key, any, nullptr,
+    {number(Request::create_key_pair), "CreateKeyPair", id + key, id + 2 * key, any, nullptr,
      handle<&Chamber::create_key_pair>},
     {number(Request::import_sealed_private_key), "ImportSealedPrivateKey", 1, requests::sealed_key_bytes_max, any,
      nullptr, handle<&Chamber::import_sealed_private_key>},
-    {number(Request::import_private_key), "ImportPrivateKey", id + 2 * key, id + 2 * key, any, nullptr,
+    {number(Request::import_private_key), "ImportPrivateKey", id + 2 * key, id + 3 * key, any, nullptr,
      handle<&Chamber::import_private_key>},
     {number(Request::export_sealed_private_key), "ExportSealedPrivateKey", id, id, any, nullptr,
      handle<&Chamber::export_sealed_private_key>},
@@ -99,6 +99,8 @@ const airlock::Row<Chamber> Chamber::table_[] = {
      handle<&Chamber::accept_time_token>},
     {number(Request::accept_result), "AcceptResult", 1, protocol::attestation_result_bytes_max, any, nullptr,
      handle<&Chamber::accept_result>},
+    {number(Request::accept_access_list), "AcceptAccessList", 1, protocol::access_list_bytes_max, any, nullptr,
+     handle<&Chamber::accept_access_list>},
     {number(Request::gate_state), "GateState", 0, 0, any, nullptr, handle<&Chamber::gate_state>},
     {number(Request::peer_state), "PeerState", key, key, any, nullptr, handle<&Chamber::peer_state>},
     {number(Request::sweep_sessions), "SweepSessions", id, id, any, nullptr, handle<&Chamber::sweep_sessions>},
@@ -218,20 +220,36 @@ Result<std::uint32_t> Chamber::state_of_session(const Chamber& chamber, Bytes in
 
 Gate* Chamber::known_gate(const LongTermKey& own) noexcept
 {
-    if (!own.gated) {
-        return nullptr;
-    }
     for (std::size_t index = 0; index < gate_count_; ++index) {
-        if (gates_[index].verifier() == own.verifier) {
-            return &gates_[index];
+        auto& gate = gates_[index];
+        const auto* list = gate.list();
+        if ((own.gated || own.listed) && gate.verifier() == own.verifier && (list != nullptr) == own.listed &&
+            (list == nullptr || list->signer() == own.list_signer)) {
+            return &gate;
         }
     }
     return nullptr;
 }
 
+Result<Access*> Chamber::list_for(const LongTermKey& own) noexcept
+{
+    for (std::size_t index = 0; index < list_count_; ++index) {
+        if (lists_[index].signer() == own.list_signer) {
+            return &lists_[index];
+        }
+    }
+    if (list_count_ == access_lists_max) {
+        return fail(Kind::exhausted, "the chamber knows as many signers of access lists as it can");
+    }
+    auto& list = lists_[list_count_++];
+    list.pin(own.list_signer);
+    return &list;
+}
+
+// [CURVE-60] Lists stay for the chamber's life, whatever keys come and go: their serials never go back.
 Result<Gate*> Chamber::gate_for(const LongTermKey& own) noexcept
 {
-    if (!own.gated) {
+    if (!own.gated && !own.listed) {
         return nullptr;
     }
     if (auto* gate = known_gate(own); gate != nullptr) {
@@ -240,8 +258,12 @@ Result<Gate*> Chamber::gate_for(const LongTermKey& own) noexcept
     if (gate_count_ == gates_max) {
         return fail(Kind::exhausted, "the chamber stands under as many attestation servers as it can");
     }
+    const auto* list = own.listed ? TRY(list_for(own)) : nullptr;
     auto& gate = gates_[gate_count_++];
     gate.pin(own.verifier);
+    if (list != nullptr) {
+        gate.pin_list(*list);
+    }
     return &gate;
 }
 

@@ -14,7 +14,8 @@
 
 namespace caisson::trusted::curve {
 
-inline constexpr std::size_t gates_max = 4; // attestation servers one chamber can stand under
+inline constexpr std::size_t gates_max = 4;        // attestation servers one chamber can stand under
+inline constexpr std::size_t access_lists_max = 4; // signers of lists
 
 class Chamber {
   public:
@@ -39,6 +40,7 @@ class Chamber {
     Result<std::size_t> time_nonce(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> accept_time_token(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> accept_result(Bytes input, MutableBytes output) noexcept;
+    Result<std::size_t> accept_access_list(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> gate_state(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> peer_state(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> new_epoch(Bytes input, MutableBytes output) noexcept;
@@ -111,7 +113,13 @@ class Chamber {
     void look_at_time() noexcept;
     void end_epoch() noexcept;
     [[nodiscard]] Status take_time_token(Gate& gate, Bytes token) noexcept;
-    // The gate of the key's attestation server; null when the key is not gated. Fails: exhausted.
+    // A document goes to every gate that asks for trust: several can have one server. Fails as the last that it was
+    // for.
+    template <typename Take>
+    [[nodiscard]] Status offer(Take take) noexcept;
+    [[nodiscard]] const Gate* trust_gate() const noexcept; // the first; null: there is none
+    [[nodiscard]] Result<Access*> list_for(const LongTermKey& key) noexcept;
+    // What the key's blob pins; null when it pins nothing. Fails: exhausted.
     [[nodiscard]] Result<Gate*> gate_for(const LongTermKey& key) noexcept;
     [[nodiscard]] Gate* known_gate(const LongTermKey& key) noexcept;
     // Ends the session and answers `expired` when its gate does not let it go on.
@@ -127,6 +135,8 @@ class Chamber {
     ShimKeys shim_keys_;
     E2eSessions e2e_sessions_;
     Letters letters_;
+    std::array<Access, access_lists_max> lists_;
+    std::size_t list_count_ = 0;
     std::array<Gate, gates_max> gates_;
     std::size_t gate_count_ = 0;
     std::uint64_t last_ticks_ = 0;

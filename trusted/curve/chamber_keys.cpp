@@ -18,17 +18,24 @@ Result<std::size_t> Chamber::answer_new_key(const LongTermKey& key, MutableBytes
 
 namespace {
 
-// flags and verifier at the front of a request for a new key.
+// flags, verifier and list signer at the front of a request for a new key.
 Status read_gate(Reader& reader, LongTermKey& key) noexcept
 {
     const auto flags = TRY(reader.read_le<std::uint32_t>());
-    if (flags > airlock::curve::key_gated) {
+    key.gated = (flags & airlock::curve::key_gated) != 0;
+    key.listed = (flags & airlock::curve::key_listed) != 0;
+    if (flags != flags_of(key)) {
         return fail(Kind::malformed, "a key with unknown flags");
     }
-    key.gated = flags == airlock::curve::key_gated;
     key.verifier.bytes = TRY(reader.read_array<protocol::VerifyingKey::size>());
     if (key.gated == (key.verifier == protocol::VerifyingKey{})) {
         return fail(Kind::malformed, "a gated key needs a verifier, and only that one");
+    }
+    if (key.listed) {
+        key.list_signer.bytes = TRY(reader.read_array<protocol::VerifyingKey::size>());
+        if (key.list_signer == protocol::VerifyingKey{}) {
+            return fail(Kind::malformed, "a listed key needs who signs its list");
+        }
     }
     return {};
 }
@@ -40,6 +47,7 @@ Result<std::size_t> Chamber::create_key_pair(Bytes input, MutableBytes output) n
     LongTermKey key;
     Reader reader(input);
     TRY(read_gate(reader, key));
+    TRY(reader.finish());
     key.public_key = make_key_pair(runtime_, key.secret);
     return answer_new_key(key, output);
 }
@@ -49,7 +57,9 @@ Result<std::size_t> Chamber::import_private_key(Bytes input, MutableBytes output
     LongTermKey key;
     Reader reader(input);
     TRY(read_gate(reader, key));
-    copy_bytes(key.secret.expose(), reader.rest());
+    const auto secret = TRY(reader.read_bytes(CurveSecretKey::size));
+    TRY(reader.finish());
+    copy_bytes(key.secret.expose(), secret);
     key.public_key = public_key_of(key.secret);
     return answer_new_key(key, output);
 }
@@ -62,10 +72,11 @@ Result<std::size_t> Chamber::import_sealed_private_key(Bytes input, MutableBytes
     const auto* loaded = TRY(keys_.add(std::move(key)));
     Writer writer(output);
     writer.write_le(loaded->id);
-    writer.write_le(loaded->gated ? airlock::curve::key_gated : std::uint32_t{0});
+    writer.write_le(flags_of(*loaded));
     writer.write_bytes(loaded->public_key.bytes);
     writer.write_bytes(loaded->handle.bytes);
     writer.write_bytes(loaded->verifier.bytes);
+    writer.write_bytes(loaded->list_signer.bytes);
     return writer.finish();
 }
 
@@ -112,18 +123,36 @@ Result<std::size_t> Chamber::report_key(Bytes input, MutableBytes output) noexce
     return writer.finish();
 }
 
+const Gate* Chamber::trust_gate() const noexcept
+{
+    for (std::size_t index = 0; index < gate_count_; ++index) {
+        if (gates_[index].asks_trust()) {
+            return &gates_[index];
+        }
+    }
+    return nullptr;
+}
+
 // One nonce for all gates: each knows its own server's signature.
 Result<std::size_t> Chamber::time_nonce(Bytes /*input*/, MutableBytes output) noexcept
 {
-    if (gate_count_ == 0) {
+    const protocol::TimeNonce* nonce = nullptr;
+    for (std::size_t index = 0; index < gate_count_; ++index) {
+        auto& clock = gates_[index].clock();
+        if (!gates_[index].asks_trust()) {
+            continue;
+        }
+        if (nonce == nullptr) {
+            nonce = &clock.make_nonce(runtime_);
+        } else {
+            clock.use_nonce(*nonce, runtime_.ticks());
+        }
+    }
+    if (nonce == nullptr) {
         return fail(Kind::missing, "no key in the chamber is gated");
     }
-    const auto nonce = gates_[0].clock().make_nonce(runtime_);
-    for (std::size_t index = 1; index < gate_count_; ++index) {
-        gates_[index].clock().use_nonce(nonce, runtime_.ticks());
-    }
     Writer writer(output);
-    writer.write_bytes(nonce.bytes);
+    writer.write_bytes(nonce->bytes);
     return writer.finish();
 }
 
@@ -149,30 +178,53 @@ Status Chamber::take_time_token(Gate& gate, Bytes token) noexcept
     return {};
 }
 
-Result<std::size_t> Chamber::accept_time_token(Bytes input, MutableBytes /*output*/) noexcept
+template <typename Take>
+Status Chamber::offer(Take take) noexcept
 {
-    Status last = fail(Kind::missing, "no key in the chamber is gated");
+    Status refusal = fail(Kind::missing, "no key in the chamber is gated");
+    bool taken = false;
     for (std::size_t index = 0; index < gate_count_; ++index) {
-        last = take_time_token(gates_[index], input);
-        if (last || last.error().kind != Kind::unauthentic) {
-            break;
+        if (!gates_[index].asks_trust()) {
+            continue;
+        }
+        const Status answer = take(gates_[index]);
+        taken = taken || answer;
+        if (!answer && (refusal.error().kind == Kind::missing || answer.error().kind != Kind::unauthentic)) {
+            refusal = answer;
         }
     }
-    TRY(last);
+    return taken ? Status{} : refusal;
+}
+
+Result<std::size_t> Chamber::accept_time_token(Bytes input, MutableBytes /*output*/) noexcept
+{
+    TRY(offer([&](Gate& gate) noexcept { return take_time_token(gate, input); }));
     return std::size_t{0};
 }
 
 Result<std::size_t> Chamber::accept_result(Bytes input, MutableBytes /*output*/) noexcept
 {
-    Status last = fail(Kind::missing, "no key in the chamber is gated");
-    for (std::size_t index = 0; index < gate_count_; ++index) {
-        last = gates_[index].accept_result(input, runtime_.ticks());
-        if (last || last.error().kind != Kind::unauthentic) {
+    TRY(offer([&](Gate& gate) noexcept { return gate.accept_result(input, runtime_.ticks()); }));
+    return std::size_t{0};
+}
+
+// [CURVE-61] Which of the pinned signers it is from, its signature tells.
+Result<std::size_t> Chamber::accept_access_list(Bytes input, MutableBytes output) noexcept
+{
+    Status refusal = fail(Kind::missing, "no key in the chamber has an access list");
+    for (std::size_t index = 0; index < list_count_; ++index) {
+        refusal = lists_[index].accept(input);
+        if (refusal) {
+            Writer writer(output);
+            writer.write_le(lists_[index].serial());
+            writer.write_le(static_cast<std::uint32_t>(lists_[index].count()));
+            return writer.finish();
+        }
+        if (refusal.error().kind != Kind::unauthentic) {
             break;
         }
     }
-    TRY(last);
-    return std::size_t{0};
+    return std::unexpected(refusal.error());
 }
 
 Result<std::size_t> Chamber::gate_state(Bytes /*input*/, MutableBytes output) noexcept
@@ -180,15 +232,15 @@ Result<std::size_t> Chamber::gate_state(Bytes /*input*/, MutableBytes output) no
     const auto now = runtime_.ticks();
     auto state = airlock::curve::GateState::never;
     Writer writer(output);
-    const auto* clock = gate_count_ > 0 ? &gates_[0].clock() : nullptr;
-    if (clock != nullptr && clock->known()) {
-        state = clock->fresh(now) ? airlock::curve::GateState::open : airlock::curve::GateState::stale;
+    const auto* gate = trust_gate();
+    if (gate != nullptr && gate->clock().known()) {
+        state = gate->clock().fresh(now) ? airlock::curve::GateState::open : airlock::curve::GateState::stale;
     }
     const bool known = state != airlock::curve::GateState::never;
     writer.write_le(static_cast<std::uint32_t>(state));
-    writer.write_le(known ? clock->age_ms(now) : std::uint64_t{0});
-    writer.write_le(known ? clock->messages_left() : std::uint64_t{0});
-    writer.write_le(gate_count_ > 0 ? gates_[0].result_count() : std::uint32_t{0});
+    writer.write_le(known ? gate->clock().age_ms(now) : std::uint64_t{0});
+    writer.write_le(known ? gate->clock().messages_left() : std::uint64_t{0});
+    writer.write_le(gate != nullptr ? gate->result_count() : std::uint32_t{0});
     return writer.finish();
 }
 

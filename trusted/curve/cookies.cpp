@@ -1,5 +1,9 @@
 #include "trusted/curve/cookies.hpp"
 
+#include "core/wire.hpp"
+
+#include <sodium.h>
+
 #include <algorithm>
 
 namespace caisson::trusted::curve {
@@ -14,9 +18,21 @@ using protocol::curve::long_nonce_bytes;
 constexpr std::uint64_t generation_ticks = std::uint64_t{1} << 36U;
 
 struct ContentTag;
-using Content = Secret<2 * key_bytes, ContentTag>; // C', s'
+using Content = Secret<2 * key_bytes, ContentTag>; // C', HELLO's counter, what s' is made of
+static_assert(key_bytes + sizeof(std::uint64_t) + TransientSeed::size == Content::size);
+
+constexpr std::string_view transient_domain = "caisson s' v1";
 
 } // namespace
+
+// [CURVE-9]
+CurveSecretKey transient_of(const TransientSeed& seed) noexcept
+{
+    CurveSecretKey secret;
+    crypto_generichash(secret.expose().data(), CurveSecretKey::size, bytes_of(transient_domain).data(),
+                       transient_domain.size(), seed.expose().data(), TransientSeed::size);
+    return secret;
+}
 
 void Cookies::renew_if_due(Runtime& runtime) noexcept
 {
@@ -43,15 +59,18 @@ void Cookies::forget() noexcept
 }
 
 // [CURVE-9]
-Cookie Cookies::make(Runtime& runtime, const CurveKey& client_transient, const CurveSecretKey& own_transient) noexcept
+Cookie Cookies::make(Runtime& runtime, const CurveKey& client_transient, std::uint64_t hello_counter,
+                     const TransientSeed& seed) noexcept
 {
     renew_if_due(runtime);
     Cookie cookie{};
     const auto nonce = MutableBytes(cookie).first(long_nonce_bytes);
     runtime.random(nonce);
     Content content;
-    copy_bytes(content.expose(), client_transient.bytes);
-    copy_bytes(content.expose().subspan(key_bytes), own_transient.expose());
+    Writer writer(content.expose());
+    writer.write_bytes(client_transient.bytes);
+    writer.write_le(hello_counter);
+    writer.write_bytes(seed.expose());
     seal_box(cookie.data() + long_nonce_bytes, content.expose(), long_nonce(cookie_nonce, nonce),
              generations_[current_].key);
     return cookie;
@@ -69,8 +88,12 @@ Result<Cookies::Opened> Cookies::take(Runtime& runtime, const Cookie& cookie) no
             continue;
         }
         Opened opened;
-        copy_bytes(opened.client_transient.bytes, content.expose().first(key_bytes));
-        copy_bytes(opened.own_transient.expose(), content.expose().subspan(key_bytes));
+        Reader reader(content.expose());
+        opened.client_transient.bytes = TRY(reader.read_array<CurveKey::size>());
+        opened.hello_counter = TRY(reader.read_le<std::uint64_t>());
+        TransientSeed seed;
+        copy_bytes(seed.expose(), reader.rest());
+        opened.own_transient = transient_of(seed);
         Mark mark;
         copy_bytes(mark, Bytes(opened.client_transient.bytes).first(mark.size()));
         const auto end = generation.used.begin() + static_cast<std::ptrdiff_t>(generation.used_count);

@@ -10,14 +10,20 @@ inline constexpr std::size_t cookies_per_generation = 2048;
 
 using Cookie = ByteArray<protocol::curve::cookie_bytes>;
 
+// What s' is made of: so there is room beside it in the cookie for HELLO's counter.
+struct TransientSeedTag;
+using TransientSeed = Secret<24, TransientSeedTag>;
+[[nodiscard]] CurveSecretKey transient_of(const TransientSeed& seed) noexcept;
+
 class Cookies {
   public:
-    // A cookie for the client's transient key and our own.
-    [[nodiscard]] Cookie make(Runtime& runtime, const CurveKey& client_transient,
-                              const CurveSecretKey& own_transient) noexcept;
+    // A cookie for the client's transient key, its HELLO's counter, and our own transient key.
+    [[nodiscard]] Cookie make(Runtime& runtime, const CurveKey& client_transient, std::uint64_t hello_counter,
+                              const TransientSeed& seed) noexcept;
 
     struct Opened {
         CurveKey client_transient;
+        std::uint64_t hello_counter = 0;
         CurveSecretKey own_transient;
     };
     // Opens the cookie and marks it used, whatever follows. Fails: unauthentic (altered, too old), expired (used).

@@ -184,15 +184,23 @@ Gate::PeerState Gate::peer_state(const CurveKey& peer, std::uint64_t now_ticks) 
     return state;
 }
 
-// [CURVE-25]
+// [CURVE-62] A list that is over names nobody, where there is a time to know it by.
+bool Gate::list_names(const CurveKey& peer, std::uint64_t now_ticks) const noexcept
+{
+    const bool over =
+        list_->expires_ms() != 0 && asks_trust() && clock_.known() && list_->expires_ms() <= clock_.now_ms(now_ticks);
+    return !over && list_->names(peer);
+}
+
+// [CURVE-25] [CURVE-60]
 bool Gate::admits(const CurveKey& peer, std::uint64_t now_ticks) const noexcept
 {
-    return peer_state(peer, now_ticks).admitted;
+    return (list_ == nullptr || list_names(peer, now_ticks)) && (!asks_trust() || peer_state(peer, now_ticks).admitted);
 }
 
 bool Gate::permits_message(const CurveKey& peer, std::uint64_t now_ticks) noexcept
 {
-    return admits(peer, now_ticks) && clock_.take_message();
+    return admits(peer, now_ticks) && (!asks_trust() || clock_.take_message());
 }
 
 std::uint32_t Gate::result_count() const noexcept

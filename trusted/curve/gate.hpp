@@ -5,6 +5,7 @@
 #include "airlock/curve/requests.hpp"
 #include "protocol/attestation_result.hpp"
 #include "protocol/time_token.hpp"
+#include "trusted/curve/access.hpp"
 #include "trusted/curve/boxes.hpp"
 
 #include <optional>
@@ -54,9 +55,14 @@ class Clock {
     Clock() noexcept;
 };
 
+// What a key's blob pins: an attestation server whose trust a peer needs, an access list that must name him, or both.
 class Gate {
   public:
     void pin(const protocol::VerifyingKey& verifier) noexcept { verifier_ = verifier; }
+    // The list outlives the gate.
+    void pin_list(const Access& list) noexcept { list_ = &list; }
+    [[nodiscard]] bool asks_trust() const noexcept { return verifier_ != protocol::VerifyingKey{}; }
+    [[nodiscard]] const Access* list() const noexcept { return list_; } // null: it has none
     [[nodiscard]] const protocol::VerifyingKey& verifier() const noexcept { return verifier_; }
     [[nodiscard]] Clock& clock() noexcept { return clock_; }
     [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
@@ -67,7 +73,7 @@ class Gate {
     // exhausted.
     [[nodiscard]] Status accept_result(Bytes document, std::uint64_t now_ticks) noexcept;
 
-    // The peer is trusted by a fresh result, and time is fresh.
+    // The peer is trusted by a fresh result, and time is fresh; and the list in force names him.
     [[nodiscard]] bool admits(const CurveKey& peer, std::uint64_t now_ticks) const noexcept;
     // The same, for one message, which it counts.
     [[nodiscard]] bool permits_message(const CurveKey& peer, std::uint64_t now_ticks) noexcept;
@@ -94,12 +100,14 @@ class Gate {
         std::size_t key_count = 0;
     };
 
+    [[nodiscard]] bool list_names(const CurveKey& peer, std::uint64_t now_ticks) const noexcept;
     // The place of the peer's key among the node's; nothing when the node does not claim it.
     [[nodiscard]] std::optional<std::size_t> place_of(const Node& node, const CurveKey& peer) const noexcept;
     [[nodiscard]] Node* find(const protocol::WitnessKey& node) noexcept;
     [[nodiscard]] Result<Node*> place_for_new(std::uint64_t now_ticks) noexcept;
 
-    protocol::VerifyingKey verifier_;
+    protocol::VerifyingKey verifier_; // zeros: trust is not asked for
+    const Access* list_ = nullptr;
     Clock clock_;
     std::array<Node, nodes_max> nodes_;
     std::uint64_t forgotten_issued_ms_ = 0; // the newest result that gave way to another's

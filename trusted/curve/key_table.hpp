@@ -13,11 +13,16 @@ using Handle = Named<32, HandleTag>; // 32 octets that stand where a secret key 
 struct LongTermKey {
     std::uint32_t id = 0; // 0: the place is free
     bool gated = false;
-    protocol::VerifyingKey verifier; // the attestation server's, pinned with the key
+    bool listed = false;
+    protocol::VerifyingKey verifier;    // the attestation server's, pinned with the key
+    protocol::VerifyingKey list_signer; // whose access list must name a peer, pinned likewise
     CurveKey public_key;
     Handle handle;
     CurveSecretKey secret;
 };
+
+// key_gated, key_listed
+[[nodiscard]] std::uint32_t flags_of(const LongTermKey& key) noexcept;
 
 [[nodiscard]] Handle handle_of(const CurveKey& public_key) noexcept;
 

@@ -226,11 +226,12 @@ Result<std::size_t> process_hello(Runtime& runtime, Cookies& cookies, const Long
     if (output.size() < wire::welcome_bytes) {
         return fail(Kind::exhausted, "the buffer for WELCOME is too small");
     }
-    CurveSecretKey transient;
-    const auto own_transient = make_key_pair(runtime, transient);
+    TransientSeed seed;
+    runtime.random(seed.expose());
+    const auto own_transient = public_key_of(transient_of(seed));
     ByteArray<CurveKey::size + wire::cookie_bytes> content;
     copy_bytes(content, own_transient.bytes);
-    copy_bytes(MutableBytes(content).subspan(CurveKey::size), cookies.make(runtime, client_transient, transient));
+    copy_bytes(MutableBytes(content).subspan(CurveKey::size), cookies.make(runtime, client_transient, counter, seed));
     ByteArray<wire::long_nonce_bytes> random;
     runtime.random(random);
     Writer writer(output);
@@ -322,6 +323,9 @@ Result<Initiated> process_initiate(Runtime& runtime, Cookies& cookies, const Lon
         return fail(Kind::unauthentic, "the vouch speaks of another session or server");
     }
     TRY(check_metadata(content.rest()));
+    if (out.counter <= opened_cookie.hello_counter) { // [CURVE-13]
+        return fail(Kind::malformed, "INITIATE's nonce is not above HELLO's");
+    }
     if (out.counter >= counter_max) {
         return fail(Kind::malformed, "INITIATE's nonce is none");
     }

@@ -12,25 +12,26 @@ struct CookieJar : ::testing::Test {
 
     Cookie bake()
     {
-        CurveSecretKey own;
-        runtime.random(own.expose());
+        TransientSeed seed;
+        runtime.random(seed.expose());
         CurveKey client;
         runtime.random(client.bytes);
-        return cookies.make(runtime, client, own);
+        return cookies.make(runtime, client, 1, seed);
     }
     Result<Cookies::Opened> take(const Cookie& cookie) { return cookies.take(runtime, cookie); }
 };
 
 TEST_F(CookieJar, a_cookie_gives_back_what_was_put_in) // [CURVE-9]
 {
-    CurveSecretKey own;
-    runtime.random(own.expose());
+    TransientSeed seed;
+    runtime.random(seed.expose());
     CurveKey client;
     client.bytes.fill(5);
-    const auto opened = take(cookies.make(runtime, client, own));
+    const auto opened = take(cookies.make(runtime, client, 0x0102030405060708, seed));
     ASSERT_TRUE(opened);
     EXPECT_EQ(opened->client_transient, client);
-    EXPECT_EQ(public_key_of(opened->own_transient), public_key_of(own));
+    EXPECT_EQ(opened->hello_counter, 0x0102030405060708U);
+    EXPECT_EQ(public_key_of(opened->own_transient), public_key_of(transient_of(seed)));
 }
 TEST_F(CookieJar, a_used_cookie_is_refused_also_after_the_key_was_renewed) // [CURVE-10]
 {

@@ -96,6 +96,35 @@ TEST_F(Handshake, messages_count_on_from_the_handshake) // [CURVE-13]
     EXPECT_EQ(counter_at(message("")), 3);                                                       // HELLO 1, INITIATE 2
     EXPECT_EQ(counter_at(ask(Request::produce_message, join(server_session, u32(0))).bytes), 2); // READY 1
 }
+TEST_F(Handshake, an_initiate_whose_nonce_is_not_above_the_hellos_opens_no_session) // [CURVE-13]
+{
+    const auto says = [this](std::uint64_t hello_counter) {
+        Session session;
+        LongTermKey own;
+        own.public_key = make_key_pair(runtime, own.secret);
+        session.peer = server.public_key;
+        session.own_transient = make_key_pair(runtime, session.transient);
+        ByteArray<8> counter{};
+        Writer(counter).write_be(hello_counter);
+        Buffer box(wire::hello_zeros_bytes + 16);
+        const auto key = shared_key(server.public_key, session.transient);
+        seal_box(box.data(), ByteArray<wire::hello_zeros_bytes>{}, wire::short_nonce(wire::hello_nonce, hello_counter),
+                 *key);
+        const auto hello = join(bytes_of(wire::HELLO), ByteArray<2>{1, 0}, ByteArray<wire::hello_padding_bytes>{},
+                                session.own_transient.bytes, counter, box);
+        const auto welcome = ask(Request::process_hello, join(server.id, hello));
+        EXPECT_TRUE(welcome.ok());
+        EXPECT_TRUE(process_welcome(session, welcome.bytes));
+        Buffer initiate(wire::initiate_bytes_min);
+        EXPECT_TRUE(produce_initiate(runtime, session, own, {}, initiate)); // its counter is 2
+        return ask(Request::process_initiate, join(server.id, initiate));
+    };
+    EXPECT_TRUE(says(0).ok());
+    EXPECT_TRUE(says(1).ok());
+    for (const std::uint64_t counter : {std::uint64_t{2}, std::uint64_t{9}, UINT64_MAX}) {
+        EXPECT_TRUE(says(counter).is(Kind::malformed)) << counter;
+    }
+}
 TEST_F(Handshake, a_welcome_that_fails_ends_the_session) // [CURVE-2]
 {
     const auto opened = ask(Request::open_client, join(client.id, server.public_key.bytes));
@@ -211,7 +240,8 @@ TEST_F(Handshake, a_request_of_another_number_or_size_is_refused_at_the_door) //
 {
     EXPECT_EQ(ask(static_cast<Request>(99), {}).refusal, airlock::Refusal::no_such_request);
     EXPECT_EQ(ask(Request::create_key_pair, Buffer(35)).refusal, airlock::Refusal::bad_size);
-    EXPECT_EQ(ask(Request::create_key_pair, Buffer(37)).refusal, airlock::Refusal::bad_size);
+    EXPECT_EQ(ask(Request::create_key_pair, Buffer(69)).refusal, airlock::Refusal::bad_size);
+    EXPECT_TRUE(ask(Request::create_key_pair, join(u32(1), Buffer(33, 7))).is(Kind::malformed));
 }
 TEST_F(Handshake, steps_out_of_order_are_refused_at_the_door) // [CURVE-1]
 {
