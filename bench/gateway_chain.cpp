@@ -28,22 +28,6 @@ constexpr auto start_pause = std::chrono::milliseconds(10);
     std::exit(1);
 }
 
-// A port that is free now.
-int free_port()
-{
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(probe, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-        die("no free port");
-    }
-    ::close(probe);
-    return ntohs(address.sin_port);
-}
-
 std::string output_of(const std::string& command)
 {
     FILE* pipe = ::popen(command.c_str(), "r");
@@ -82,21 +66,6 @@ void wait_until(const std::string& what, Condition condition)
     die("not within 10 s: " + what);
 }
 
-// What all threads of a process have run, from /proc/PID/task/*/schedstat (nanoseconds).
-double cpu_s_of(::pid_t pid)
-{
-    double total = 0;
-    std::error_code ignored;
-    const auto tasks = "/proc/" + std::to_string(pid) + "/task";
-    for (const auto& task : std::filesystem::directory_iterator(tasks, ignored)) {
-        std::ifstream file(task.path() / "schedstat");
-        double nanoseconds = 0;
-        file >> nanoseconds;
-        total += nanoseconds * 1e-9;
-    }
-    return total;
-}
-
 double resident_bytes_of(::pid_t pid)
 {
     std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
@@ -120,6 +89,41 @@ void add_children(::pid_t pid, std::vector<::pid_t>& found)
 }
 
 } // namespace
+
+int free_port()
+{
+    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(probe, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+        die("no free port");
+    }
+    ::close(probe);
+    return ntohs(address.sin_port);
+}
+
+void wait_listening(int port)
+{
+    wait_until("port " + std::to_string(port) + " listens", [port] { return listens(port); });
+}
+
+// From /proc/PID/task/*/schedstat (nanoseconds).
+double cpu_s_of(::pid_t pid)
+{
+    double total = 0;
+    std::error_code ignored;
+    const auto tasks = "/proc/" + std::to_string(pid) + "/task";
+    for (const auto& task : std::filesystem::directory_iterator(tasks, ignored)) {
+        std::ifstream file(task.path() / "schedstat");
+        double nanoseconds = 0;
+        file >> nanoseconds;
+        total += nanoseconds * 1e-9;
+    }
+    return total;
+}
 
 GatewayChain::GatewayChain(std::filesystem::path caisson, std::filesystem::path folder)
     : caisson_(std::move(caisson))

@@ -10,6 +10,13 @@
 
 namespace caisson::bench {
 
+// A port that is free now; and waiting until somebody listens at one.
+int free_port();
+void wait_listening(int port);
+
+// What all threads of a process have run.
+double cpu_s_of(::pid_t pid);
+
 // A plain program -> gateway -> CURVE over TCP -> gateway -> plain program, all on this machine.
 class GatewayChain {
   public:
@@ -32,6 +39,11 @@ class GatewayChain {
         double resident_bytes = 0;
     };
     [[nodiscard]] Usage usage() const;
+
+    // The gateway that is the CURVE server; while it is started.
+    [[nodiscard]] int port() const noexcept { return port_; }
+    [[nodiscard]] const std::string& server_key() const noexcept { return server_key_; } // Z85
+    [[nodiscard]] ::pid_t server_pid() const noexcept { return gateways_.front(); }
 
   private:
     [[nodiscard]] std::string public_key_of(const std::string& name) const;
