@@ -2,6 +2,7 @@
 #include "cli/verb.hpp"
 #include "core/secret.hpp"
 #include "core/text.hpp"
+#include "host/store/access_signer.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/joined_server.hpp"
 #include "host/store/key_store.hpp"
@@ -22,12 +23,10 @@ using host::Outcome;
 using host::store::KeyRecord;
 using host::store::KeyStore;
 using host::store::VerifierKey;
-using services::run::Gate;
 using services::run::KeyChamber;
+using services::run::Pins;
 
 constexpr std::size_t z85_key_letters = 40;
-constexpr std::size_t verifier_digits = 64;
-constexpr std::size_t verifier_file_bytes_max = 256;
 
 std::string z85(Bytes bytes)
 {
@@ -49,6 +48,8 @@ void add_facts(JsonWriter& json, const KeyRecord& record)
     json.name("handle").text(z85(record.handle.bytes)).name("gated").boolean(record.gated);
     json.name("verifier_key");
     record.gated ? json.text(hex(record.verifier_key.bytes)) : json.null();
+    json.name("list_key");
+    record.listed ? json.text(hex(record.list_key.bytes)) : json.null();
     json.end_object();
 }
 
@@ -64,6 +65,9 @@ int print_facts(const KeyRecord& record, const Globals& globals)
     text += record.gated ? "admits only peers that the server with key\n            " + hex(record.verifier_key.bytes) +
                                " trusts"
                          : "none: admits every peer with a right CURVE key";
+    text += record.listed ? "\naccess list only those that a list names which is signed by\n            " +
+                                hex(record.list_key.bytes)
+                          : "";
     return print_text(text + "\n");
 }
 
@@ -80,34 +84,28 @@ int print_as_curve_keygen(const KeyRecord& record)
 struct GateChoice {
     bool ungated = false;
     std::string verifier; // 64 hexadecimal digits, or a file that holds them
+    std::string list;     // likewise; empty: no list
 };
 
-Outcome<VerifierKey> read_verifier(const std::string& given)
+Outcome<VerifierKey> read_pin(const std::string& given, const std::string& option)
 {
-    std::string text = given;
-    if (given.size() != verifier_digits || given.find('/') != std::string::npos) {
-        const auto content = TRY(host::store::load_file(given, verifier_file_bytes_max));
-        text = text_of(content);
-        text.erase(text.find_last_not_of(" \r\n\t") + 1);
-    }
     VerifierKey key;
-    const auto size = read_hex(key.bytes, text);
-    if (!size || *size != key.bytes.size()) {
-        return fault(Kind::malformed, "key: --verifier: neither 64 hexadecimal digits nor a file that holds them; the "
-                                      "attestation server prints its key at \"caisson server init\"");
-    }
+    key.bytes = TRY(host::store::read_verifying_key(given, "key: " + option)).bytes;
     return key;
 }
 
-Outcome<Gate> choose_gate(const GateChoice& choice, const std::filesystem::path& home)
+Outcome<Pins> choose_pins(const GateChoice& choice, const std::filesystem::path& home)
 {
-    if (choice.ungated) {
-        return Gate{};
+    Pins pins;
+    if (!choice.list.empty()) {
+        pins.list = TRY(read_pin(choice.list, "--list-key"));
     }
     if (!choice.verifier.empty()) {
-        return Gate{TRY(read_verifier(choice.verifier))};
+        pins.gate = TRY(read_pin(choice.verifier, "--verifier"));
+    } else if (!choice.ungated) {
+        pins.gate = TRY(host::store::load_joined_server(home));
     }
-    return TRY(host::store::load_joined_server(home));
+    return pins;
 }
 
 void warn_if_ungated(const KeyRecord& record, const GateChoice& choice)
@@ -136,9 +134,9 @@ int new_key(const NewWish& wish, const Globals& globals)
         TRY(host::store::check_key_name(name));
         const KeyStore store(globals.home);
         TRY(store.expect_free(name));
-        const auto gate = TRY(choose_gate(choice, globals.home));
+        const auto pins = TRY(choose_pins(choice, globals.home));
         auto chamber = TRY(KeyChamber::open(globals.home));
-        auto record = TRY(chamber.make(name, gate));
+        auto record = TRY(chamber.make(name, pins));
         TRY(store.store(record));
         return record;
     }();
@@ -272,11 +270,11 @@ Outcome<KeyRecord> take_key(const ImportWish& wish, const Globals& globals)
         auto chamber = TRY(KeyChamber::open(globals.home));
         record = TRY(chamber.take_sealed(wish.name, sealed.sealed));
     } else {
-        const auto gate = TRY(choose_gate(wish.gate, globals.home));
+        const auto pins = TRY(choose_pins(wish.gate, globals.home));
         auto chamber = TRY(KeyChamber::open(globals.home));
         SecretText text;
         TRY(read_secret(text));
-        record = TRY(chamber.take_secret(wish.name, gate, text.secret));
+        record = TRY(chamber.take_secret(wish.name, pins, text.secret));
     }
     TRY(store.store(record));
     return record;
@@ -315,6 +313,10 @@ void add_gate_options(Command& command, GateChoice& choice)
     command.option("--verifier", "HEX|FILE", choice.verifier,
                    "admit only peers that the attestation server with this key trusts (default: the server this node "
                    "has joined)");
+    command.option(
+        "--list-key", "HEX|FILE", choice.list,
+        "talk only with those that a list names which is signed by this key (\"caisson access\"); the chamber "
+        "enforces it");
 }
 
 void add_new(Command& key, const Globals& globals)

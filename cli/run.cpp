@@ -46,6 +46,8 @@ void add_run(Command& root, const Globals& globals)
     run.option(
         "--peer", "Z85", wish->peers,
         "the public key of a peer that a gated server key may admit while its machine is trusted; may be repeated");
+    run.option("--access-list", "FILE", wish->options.access_list,
+               "the signed list of whom keys made with --list-key talk with; a new one counts within a second");
     run.flag("--allow-raw-keys", wish->options.allow_raw_keys,
              "let the program also use secret keys that are no handles; they stay in its memory (default: refused)");
     run.rest("PROGRAM ARGS...", wish->options.program, "the program, as you would start it");

@@ -16,7 +16,7 @@ namespace {
 using host::Outcome;
 using services::gateway::ask_gateways;
 
-constexpr std::size_t field_count = 11; // of a line of /sessions.tsv
+constexpr std::size_t field_count = 12; // of a line of /sessions.tsv
 constexpr const char* clear_screen = "\x1b[H\x1b[2J";
 
 std::string age_text(const std::string& milliseconds)
@@ -33,9 +33,9 @@ std::string padded(const std::string& text, std::size_t width)
     return text.size() >= width ? text + " " : text + std::string(width - text.size(), ' ') + " ";
 }
 
-std::string row(const std::array<std::string, 10>& columns)
+std::string row(const std::array<std::string, 11>& columns)
 {
-    constexpr std::array<std::size_t, 9> widths = {12, 21, 40, 11, 8, 7, 10, 10, 12};
+    constexpr std::array<std::size_t, 10> widths = {12, 21, 40, 11, 12, 8, 7, 10, 10, 12};
     std::string line;
     for (std::size_t index = 0; index < widths.size(); ++index) {
         line += padded(columns[index], widths[index]);
@@ -45,8 +45,8 @@ std::string row(const std::array<std::string, 10>& columns)
 
 Outcome<std::string> table(const std::filesystem::path& home)
 {
-    std::string out =
-        row({"LISTENER", "PEER", "KEY", "TRUST", "STAGE", "AGE", "MSGS IN", "MSGS OUT", "BYTES IN", "BYTES OUT"});
+    std::string out = row(
+        {"LISTENER", "PEER", "KEY", "TRUST", "LISTS", "STAGE", "AGE", "MSGS IN", "MSGS OUT", "BYTES IN", "BYTES OUT"});
     std::size_t count = 0;
     for (const auto& answer : TRY(ask_gateways(home, "/sessions.tsv"))) {
         std::istringstream lines(answer.body);
@@ -62,8 +62,8 @@ Outcome<std::string> table(const std::filesystem::path& home)
             }
             // A user that ZAP named stands with the trust.
             const auto trust = field[4] == "-" ? field[3] : field[3] + "/" + field[4];
-            out += row({field[0], field[1], field[2], trust, field[5], age_text(field[6]), field[7], field[8], field[9],
-                        field[10]});
+            out += row({field[0], field[1], field[2], trust, field[6], field[5], age_text(field[7]), field[8], field[9],
+                        field[10], field[11]});
             ++count;
         }
     }

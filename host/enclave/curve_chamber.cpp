@@ -72,9 +72,30 @@ Outcome<LoadedCurveKey> CurveChamber::import_sealed(Bytes sealed)
     Reader reader(Bytes(output).first(*size));
     LoadedCurveKey key;
     key.id = TRY(reader.read_le<std::uint32_t>());
-    key.gated = (TRY(reader.read_le<std::uint32_t>()) & airlock::curve::key_gated) != 0;
+    const auto flags = TRY(reader.read_le<std::uint32_t>());
+    key.gated = (flags & airlock::curve::key_gated) != 0;
+    key.listed = (flags & airlock::curve::key_listed) != 0;
     key.public_key.bytes = TRY(reader.read_array<protocol::CurveKey::size>());
     return key;
+}
+
+Outcome<AcceptedAccessList> CurveChamber::accept_access_list(Bytes document, const std::string& where)
+{
+    ByteArray<12> output{};
+    const auto size = enclave_.call(number(Request::accept_access_list), document, output);
+    if (!size) {
+        const auto kind = size.error().kind;
+        return fault(kind, where + ": the chamber does not take this access list: " +
+                               (kind == Kind::missing       ? "no key here was made with --list-key"
+                                : kind == Kind::unauthentic ? "it was altered, or signed by another than the key pins"
+                                : kind == Kind::conflict    ? "it is not newer than the one in force"
+                                                            : "it is no signed list; see \"caisson access sign\""));
+    }
+    Reader reader(Bytes(output).first(*size));
+    AcceptedAccessList list;
+    list.serial = TRY(reader.read_le<std::uint64_t>());
+    list.keys = TRY(reader.read_le<std::uint32_t>());
+    return list;
 }
 
 Result<std::vector<std::uint8_t>> CurveChamber::process_hello(std::uint32_t key, Bytes body)

@@ -12,7 +12,13 @@ namespace caisson::host::enclave {
 struct LoadedCurveKey {
     std::uint32_t id = 0;
     bool gated = false;
+    bool listed = false; // by a signed access list, which the chamber enforces
     protocol::CurveKey public_key;
+};
+
+struct AcceptedAccessList {
+    std::uint64_t serial = 0;
+    std::uint32_t keys = 0;
 };
 
 struct InitiatedSession {
@@ -49,6 +55,9 @@ class CurveChamber {
     }
 
     Outcome<LoadedCurveKey> import_sealed(Bytes sealed);
+    // `where` names the list in errors. Fails: missing (no loaded key is pinned to its signer or any), unauthentic,
+    // conflict (not newer than the list in force), malformed.
+    Outcome<AcceptedAccessList> accept_access_list(Bytes document, const std::string& where);
     Result<std::vector<std::uint8_t>> process_hello(std::uint32_t key, Bytes body);
     Result<InitiatedSession> process_initiate(std::uint32_t key, Bytes body);
     Result<std::vector<std::uint8_t>> produce_ready(std::uint32_t session, Bytes metadata);

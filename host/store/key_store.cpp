@@ -14,9 +14,10 @@ namespace caisson::host::store {
 namespace {
 
 constexpr int format_version = 1;
+constexpr int listed_version = 2; // with list_key
 constexpr std::string_view suffix = ".json";
-constexpr std::array<std::string_view, 7> fields{"version", "name",         "public_key", "handle",
-                                                 "gated",   "verifier_key", "sealed"};
+constexpr std::array<std::string_view, 8> fields{"version", "name",         "public_key", "handle",
+                                                 "gated",   "verifier_key", "sealed",     "list_key"};
 constexpr const char* remedy = "restore the file from a backup, or remove the key and make it anew";
 
 bool is_name_letter(char letter) noexcept
@@ -61,20 +62,24 @@ std::string key_record_text(const KeyRecord& record)
         return "  \"" + std::string(field) + "\": " + value;
     };
     const auto quoted = [](const std::string& value) { return "\"" + value + "\""; };
-    return "{\n" + line("version", std::to_string(format_version)) + ",\n" + line("name", quoted(record.name)) + ",\n" +
-           line("public_key", quoted(z85_of(record.public_key.bytes))) + ",\n" +
-           line("handle", quoted(z85_of(record.handle.bytes))) + ",\n" +
+    const auto list = record.listed ? line("list_key", quoted(hex_of(record.list_key.bytes))) + ",\n" : std::string();
+    return "{\n" + line("version", std::to_string(record.listed ? listed_version : format_version)) + ",\n" +
+           line("name", quoted(record.name)) + ",\n" + line("public_key", quoted(z85_of(record.public_key.bytes))) +
+           ",\n" + line("handle", quoted(z85_of(record.handle.bytes))) + ",\n" +
            line("gated", record.gated ? "true" : "false") + ",\n" +
-           line("verifier_key", quoted(hex_of(record.verifier_key.bytes))) + ",\n" +
+           line("verifier_key", quoted(hex_of(record.verifier_key.bytes))) + ",\n" + list +
            line("sealed", quoted(hex_of(record.sealed))) + "\n}\n";
 }
 
 Outcome<KeyRecord> read_key_record(std::string_view text, const std::string& where)
 {
     const auto object = TRY(JsonObject::parse(text, where, remedy));
-    TRY(object.expect_only(fields));
-    TRY(object.expect_number("version", format_version));
     KeyRecord record;
+    record.listed = object.expect_number("version", listed_version).has_value();
+    TRY(object.expect_only(record.listed ? std::span(fields) : std::span(fields).first(fields.size() - 1)));
+    if (!record.listed) {
+        TRY(object.expect_number("version", format_version));
+    }
     record.name = TRY(object.text("name"));
     if (!check_key_name(record.name)) {
         return object.wrong("name", "the name of the key");
@@ -83,6 +88,9 @@ Outcome<KeyRecord> read_key_record(std::string_view text, const std::string& whe
     TRY(object.read_z85_to("handle", record.handle.bytes));
     record.gated = TRY(object.boolean("gated"));
     TRY(object.read_hex_to("verifier_key", record.verifier_key.bytes));
+    if (record.listed) {
+        TRY(object.read_hex_to("list_key", record.list_key.bytes));
+    }
     record.sealed = TRY(object.hex("sealed", 1, sealed_key_bytes_max));
     return record;
 }

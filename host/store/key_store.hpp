@@ -28,6 +28,8 @@ struct KeyRecord {
     KeyHandle handle;
     bool gated = false; // admits only peers that the server of `verifier_key` trusts
     VerifierKey verifier_key;
+    bool listed = false; // talks only with those whom a list signed by `list_key` names
+    VerifierKey list_key;
     std::vector<std::uint8_t> sealed;
 
     friend bool operator==(const KeyRecord&, const KeyRecord&) = default;

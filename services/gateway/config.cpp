@@ -233,6 +233,11 @@ Done Reader::read_common(const toml::table& table, RouteConfig& route) const
 {
     route.name = TRY(text(table, "name"));
     TRY(read_mechanism(table, route));
+    route.access_list = TRY(text_or(table, "access_list", ""));
+    if (!route.access_list.empty() && !route.is_protected()) {
+        return wrong(table.get("access_list"), "access_list is for the mechanism \"curve\" alone: without it nobody "
+                                               "proves a key");
+    }
     TRY(read_keys(table, route));
     route.plain_leaves_machine = TRY(flag(table, "plain_leaves_machine"));
     route.message_bytes_max = static_cast<std::uint64_t>(TRY(number_or(
@@ -255,7 +260,7 @@ Done Reader::read_common(const toml::table& table, RouteConfig& route) const
 Outcome<RouteConfig> Reader::listener(const toml::table& table) const
 {
     TRY(expect_only(table, {"name", "listen", "backend", "mechanism", "unprotected", "key", "keys", "allow",
-                            "allow_file", "zap", "zap_domain", "backend_uid", "plain_leaves_machine",
+                            "allow_file", "access_list", "zap", "zap_domain", "backend_uid", "plain_leaves_machine",
                             "message_bytes_max", "heartbeat_ms", "heartbeat_timeout_ms"}));
     RouteConfig route;
     TRY(read_common(table, route));
@@ -268,9 +273,9 @@ Outcome<RouteConfig> Reader::listener(const toml::table& table) const
 
 Outcome<RouteConfig> Reader::connector(const toml::table& table) const
 {
-    TRY(expect_only(table, {"name", "listen", "connect", "mechanism", "unprotected", "key", "server_key", "username",
-                            "password_file", "program_uid", "plain_leaves_machine", "message_bytes_max", "heartbeat_ms",
-                            "heartbeat_timeout_ms", "reconnect_ms", "reconnect_max_ms"}));
+    TRY(expect_only(table, {"name", "listen", "connect", "mechanism", "unprotected", "key", "access_list", "server_key",
+                            "username", "password_file", "program_uid", "plain_leaves_machine", "message_bytes_max",
+                            "heartbeat_ms", "heartbeat_timeout_ms", "reconnect_ms", "reconnect_max_ms"}));
     RouteConfig route;
     route.side = Side::client;
     TRY(read_common(table, route));

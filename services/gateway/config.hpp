@@ -40,6 +40,8 @@ struct RouteConfig {
     std::string username;                         // client, PLAIN
     std::string password_file;
 
+    std::string access_list; // signed; the chamber enforces it for the keys that are pinned to its signer
+
     // Who may come (server). Host-enforced: they narrow what the chamber admits.
     std::optional<KeySet> allow;
     std::string allow_file;

@@ -109,7 +109,8 @@ std::string sessions_json(const Observation& observation)
         out += separator + ("{\"name\":" + json_text(route.name)) +
                ",\"side\":" + (route.serves ? "\"server\"" : "\"client\"") +
                ",\"protected\":" + (route.is_protected ? "true" : "false") +
-               ",\"gated\":" + (route.gated ? "true" : "false") + ",\"open\":" + std::to_string(route.metrics.open) +
+               ",\"gated\":" + (route.gated ? "true" : "false") + ",\"lists\":" + json_text(route.lists) +
+               ",\"open\":" + std::to_string(route.metrics.open) +
                ",\"handshakes\":" + std::to_string(route.metrics.handshaking) + "," +
                traffic_json(route.metrics.traffic) + "}";
         separator = ",";
@@ -120,7 +121,8 @@ std::string sessions_json(const Observation& observation)
         out += separator + ("{\"listener\":" + json_text(session.listener)) + ",\"peer\":" + json_text(session.peer) +
                ",\"key\":" + json_text(session.key) + ",\"trust\":" + json_text(session.trust) +
                ",\"user\":" + json_text(session.user) + ",\"stage\":" + json_text(session.stage) +
-               ",\"age_ms\":" + std::to_string(session.age_ms) + "," + traffic_json(session.traffic) + "}";
+               ",\"lists\":" + json_text(session.lists) + ",\"age_ms\":" + std::to_string(session.age_ms) + "," +
+               traffic_json(session.traffic) + "}";
         separator = ",";
     }
     return out + "]}";
@@ -131,7 +133,7 @@ std::string sessions_tsv(const Observation& observation)
     std::string out;
     for (const auto& session : observation.sessions) {
         for (const auto& field :
-             {session.listener, session.peer, session.key, session.trust, session.user, session.stage}) {
+             {session.listener, session.peer, session.key, session.trust, session.user, session.stage, session.lists}) {
             out += plain(field) + "\t";
         }
         const auto& traffic = session.traffic;

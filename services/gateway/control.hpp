@@ -24,6 +24,7 @@ struct SessionFacts {
     std::string stage;
     std::uint64_t age_ms = 0;
     Traffic traffic;
+    std::string lists; // as RouteFacts
 };
 
 struct RouteFacts {
@@ -32,6 +33,7 @@ struct RouteFacts {
     bool is_protected = true;
     bool gated = false;
     RouteMetrics metrics; // with the traffic of live links
+    std::string lists;    // who enforces who may come: chamber, host, chamber+host, none
 };
 
 struct Observation {

@@ -1,6 +1,7 @@
 #include "services/gateway/gateway.hpp"
 
 #include "host/enclave/root.hpp"
+#include "host/store/access_signer.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/key_store.hpp"
 #include "services/gateway/control.hpp"
@@ -88,6 +89,22 @@ Outcome<std::string> load_password(const RouteConfig& config)
     return text.substr(0, text.find_first_of("\r\n"));
 }
 
+// Who keeps out whom the lists do not name.
+std::string enforced_by(const Route& route)
+{
+    return !route.is_listed() ? (route.has_host_lists() ? "host" : "none")
+                              : (route.has_host_lists() ? "chamber+host" : "chamber");
+}
+
+std::string access_words(const Route& route)
+{
+    if (route.config.access_list.empty()) {
+        return ", ADMITS NOBODY: its key asks for a signed list, and access_list is not given";
+    }
+    return ", admits whom the chamber's access list names (serial " + std::to_string(route.access.serial) + ", " +
+           std::to_string(route.access.keys) + " keys)";
+}
+
 void raise_descriptor_limit()
 {
     rlimit limit{};
@@ -143,7 +160,9 @@ class Gateway final : public Hub, public Observed {
   private:
     Outcome<std::shared_ptr<Route>> open_route(const RouteConfig& config);
     Outcome<RouteKey> load_key(const std::string& name);
-    static Done load_lists(Route& route);
+    Done load_lists(Route& route);
+    Done load_access(Route& route);
+    void reread_access(Route& route);
     void announce(const Route& route);
     void watch_doors();
     void start_feeder();
@@ -202,7 +221,33 @@ Done Gateway::load_lists(Route& route)
     route.list_mark = mark_of(route.config.allow_file);
     route.allowed = TRY(load_allowed(route.config));
     route.password = TRY(load_password(route.config));
+    return route.config.access_list.empty() ? Done{} : load_access(route);
+}
+
+// [GATE-14] The chamber checks the list, and from then on enforces it.
+Done Gateway::load_access(Route& route)
+{
+    const auto& path = route.config.access_list;
+    route.access_mark = mark_of(path);
+    const auto document = TRY(host::store::load_access_file(path));
+    route.access = TRY(chamber.accept_access_list(document, path));
     return {};
+}
+
+// [GATE-14] The chamber names whose sessions it has ended.
+void Gateway::reread_access(Route& route)
+{
+    if (route.config.access_list.empty() || mark_of(route.config.access_list) == route.access_mark) {
+        return;
+    }
+    const auto name = route.config.name;
+    if (const auto done = load_access(route); !done) {
+        log.line(name + ": " + done.error().what + "; the list before it stays in force");
+        return;
+    }
+    log.line(name + ": the chamber enforces the list " + route.config.access_list + ", serial " +
+             std::to_string(route.access.serial) + ", " + std::to_string(route.access.keys) + " keys");
+    end_refused_sessions();
 }
 
 void Gateway::announce(const Route& route)
@@ -217,8 +262,11 @@ void Gateway::announce(const Route& route)
                                                                                  : "PLAIN, passwords are readable") +
                  " and messages are readable on the way";
     } else if (serves) {
-        words += route.is_gated() ? ", admits only trusted nodes" : ", UNGATED: admits every client with a CURVE key";
-        words += route.allowed ? " that this host's list names" : "";
+        words += route.is_gated()    ? ", admits only trusted nodes"
+                 : route.is_listed() ? ""
+                                     : ", UNGATED: admits every client with a CURVE key";
+        words += route.is_listed() ? access_words(route) : "";
+        words += route.allowed ? " that this host's list names (host-enforced)" : "";
         words += route.zap ? ", asks the ZAP handler (host-enforced)" : "";
     }
     if (config.plain_leaves_machine) {
@@ -395,7 +443,9 @@ void Gateway::tick_all()
 // The chamber closes the sessions that it would refuse a message, so that silent ones end too.
 void Gateway::end_refused_sessions()
 {
-    if (feeder == nullptr) {
+    const bool has_listed =
+        std::any_of(doors_.begin(), doors_.end(), [](const Door& door) { return door.route->is_listed(); });
+    if (feeder == nullptr && !has_listed) {
         return;
     }
     const auto ended = chamber.sweep_sessions();
@@ -449,6 +499,7 @@ void Gateway::reread_lists()
 {
     for (auto& door : doors_) {
         auto& route = *door.route;
+        reread_access(route);
         if (route.config.allow_file.empty() || mark_of(route.config.allow_file) == route.list_mark) {
             continue;
         }
@@ -520,6 +571,8 @@ void Gateway::commit(std::vector<Prepared>& prepared)
         route.allowed = one.route->allowed;
         route.password = one.route->password;
         route.list_mark = one.route->list_mark;
+        route.access_mark = one.route->access_mark;
+        route.access = one.route->access;
         if (other_zap) {
             route.zap = one.config.zap ? std::make_unique<ZapClient>(loop, *one.config.zap) : nullptr;
         }
@@ -589,7 +642,7 @@ Observation Gateway::observe() const
     for (const auto& door : doors_) {
         const auto& route = *door.route;
         observation.routes.push_back({route.config.name, route.config.side == Side::server, route.config.is_protected(),
-                                      route.is_gated(), route.metrics});
+                                      route.is_gated(), route.metrics, enforced_by(route)});
     }
     const auto now = Clock::now();
     for (const auto& link : links_) {
@@ -600,7 +653,8 @@ Observation Gateway::observe() const
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - link->since());
         observation.sessions.push_back({link->route().config.name, link->name(),
                                         known ? z85_of(link->peer_key()) : std::string(), link->trust(), link->user(),
-                                        link->stage_name(), static_cast<std::uint64_t>(age.count()), link->traffic()});
+                                        link->stage_name(), static_cast<std::uint64_t>(age.count()), link->traffic(),
+                                        enforced_by(link->route())});
         for (auto& route : observation.routes) {
             if (route.name == link->route().config.name) {
                 route.metrics.traffic += link->traffic();
@@ -627,6 +681,9 @@ Done check_gateway(const GatewayOptions& options)
             TRY(store.load(name));
         }
         TRY(load_allowed(route));
+        if (!route.access_list.empty()) {
+            TRY(host::store::load_access_file(route.access_list));
+        }
         TRY(load_password(route));
     }
     return {};

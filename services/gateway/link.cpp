@@ -120,8 +120,20 @@ void Link::end(Reason reason, const std::string& why)
     hub_.on_ended(*this);
 }
 
+bool Link::is_unlisted() const
+{
+    const auto state =
+        route_->is_gated() ? hub_.chamber.peer_state(peer_key_) : Result<host::enclave::CurvePeerState>{};
+    return route_->is_listed() && (!route_->is_gated() || (state && state->admitted));
+}
+
 void Link::end_untrusted()
 {
+    if (is_unlisted()) {
+        session_ = 0;
+        end(Reason::revoked, "cut off: the chamber's access list names " + z85_of(peer_key_) + " no more");
+        return;
+    }
     if (hub_.feeder != nullptr) {
         hub_.feeder->want_peer(peer_key_);
     }

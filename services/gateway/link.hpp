@@ -135,6 +135,9 @@ class Link {
     [[nodiscard]] Status read_plain_ready(bool& moved);
     [[nodiscard]] Status answer_outer_ready(Bytes metadata);
     void want() const;
+    // The chamber has refused the peer: because its access list does not name it, or because of its node's state.
+    [[nodiscard]] bool is_unlisted() const;
+    [[nodiscard]] Reason why_refused() const { return is_unlisted() ? Reason::not_listed : Reason::untrusted; }
 
     // link_client.cpp
     [[nodiscard]] Status step_client(bool& moved);

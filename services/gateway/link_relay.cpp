@@ -57,7 +57,7 @@ bool is_whole_message(std::uint8_t plain) noexcept
 void Link::break_off(const Error& error)
 {
     const auto reason = error.kind == Kind::exhausted ? Reason::too_large
-                        : error.kind == Kind::expired ? Reason::untrusted
+                        : error.kind == Kind::expired ? (is_unlisted() ? Reason::revoked : Reason::untrusted)
                                                       : Reason::bad_message;
     end(reason, std::string("cut off: ") + error.what);
 }

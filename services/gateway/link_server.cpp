@@ -143,7 +143,9 @@ Status Link::admit(std::uint32_t admitted)
 {
     if (admitted == 0) {
         want();
-        end(Reason::untrusted, "refused: the node of " + z85_of(peer_key_) + " is not trusted now, or not known yet");
+        end(why_refused(), is_unlisted()
+                               ? "refused: " + z85_of(peer_key_) + " is not in the chamber's access list"
+                               : "refused: the node of " + z85_of(peer_key_) + " is not trusted now, or not known yet");
         return {};
     }
     if (route_->allowed && !route_->allowed->contains(peer_key_)) {

@@ -27,13 +27,21 @@ struct Route {
     std::vector<RouteKey> keys;
     std::optional<KeySet> allowed; // what `allow` and `allow_file` say together; nothing: all that the chamber admits
     std::string list_mark;         // of allow_file, as it was read
-    std::string password;          // PLAIN, client
+    std::string access_mark;       // of access_list
+    host::enclave::AcceptedAccessList access;
+    std::string password; // PLAIN, client
     std::unique_ptr<ZapClient> zap;
     std::optional<ListeningSocket> socket;
     RouteMetrics metrics;
     bool gone = false; // the file names it no more: its links end
 
     [[nodiscard]] bool is_protected() const noexcept { return config.is_protected(); }
+    // Some key talks only with those whom the chamber's access list names.
+    [[nodiscard]] bool is_listed() const
+    {
+        return std::any_of(keys.begin(), keys.end(), [](const RouteKey& key) { return key.loaded.listed; });
+    }
+    [[nodiscard]] bool has_host_lists() const noexcept { return allowed.has_value() || zap != nullptr; }
     [[nodiscard]] bool is_gated() const
     {
         return std::any_of(keys.begin(), keys.end(), [](const RouteKey& key) { return key.loaded.gated; });

@@ -4,6 +4,7 @@
 #include "core/secret.hpp"
 #include "core/wire.hpp"
 #include "host/enclave/root.hpp"
+#include "host/store/access_signer.hpp"
 #include "host/store/durable_file.hpp"
 
 namespace caisson::services::run {
@@ -18,7 +19,8 @@ using host::store::KeyRecord;
 using host::store::VerifierKey;
 
 constexpr std::size_t answer_bytes_max = 4096;
-constexpr std::uint32_t gated_flag = 1;
+using airlock::curve::key_gated;
+using airlock::curve::key_listed;
 
 Outcome<std::vector<std::uint8_t>> ask(Enclave& enclave, Request request, const std::string& doing, Bytes input)
 {
@@ -36,16 +38,19 @@ struct LoadedKey {
     KeyRecord record;
 };
 
-// key, flags, public key, handle, verifier key: what the chamber says of a key it has opened.
+// key, flags, public key, handle, verifier key, list key: what the chamber says of a key it has opened.
 Result<LoadedKey> read_loaded(Bytes answer)
 {
     Reader reader(answer);
     LoadedKey loaded;
     loaded.id = TRY(reader.read_le<std::uint32_t>());
-    loaded.record.gated = (TRY(reader.read_le<std::uint32_t>()) & gated_flag) != 0;
+    const auto flags = TRY(reader.read_le<std::uint32_t>());
+    loaded.record.gated = (flags & key_gated) != 0;
+    loaded.record.listed = (flags & key_listed) != 0;
     loaded.record.public_key.bytes = TRY(reader.read_array<32>());
     loaded.record.handle.bytes = TRY(reader.read_array<32>());
     loaded.record.verifier_key.bytes = TRY(reader.read_array<32>());
+    loaded.record.list_key.bytes = TRY(reader.read_array<32>());
     TRY(reader.finish());
     return loaded;
 }
@@ -70,10 +75,13 @@ Outcome<LoadedKey> open_sealed(Enclave& enclave, const std::string& name, Bytes 
     return loaded;
 }
 
-void write_gate(Writer& writer, const Gate& gate)
+void write_pins(Writer& writer, const Pins& pins)
 {
-    writer.write_le<std::uint32_t>(gate ? gated_flag : 0);
-    writer.write_bytes(gate ? gate->bytes : VerifierKey{}.bytes);
+    writer.write_le<std::uint32_t>((pins.gate ? key_gated : 0U) | (pins.list ? key_listed : 0U));
+    writer.write_bytes(pins.gate ? pins.gate->bytes : VerifierKey{}.bytes);
+    if (pins.list) {
+        writer.write_bytes(pins.list->bytes);
+    }
 }
 
 // The answer of CreateKeyPair and ImportPrivateKey: public key, then the sealed blob.
@@ -97,23 +105,24 @@ Outcome<KeyChamber> KeyChamber::open(const std::filesystem::path& home)
     return KeyChamber(TRY(Enclave::open({}, root)));
 }
 
-Outcome<KeyRecord> KeyChamber::make(const std::string& name, const Gate& gate)
-{
-    ByteArray<4 + 32> input;
-    Writer writer(input);
-    write_gate(writer, gate);
-    TRY(writer.finish());
-    return record_of_new(*enclave_, name, TRY(ask(*enclave_, Request::create_key_pair, "key " + name, input)));
-}
-
-Outcome<KeyRecord> KeyChamber::take_secret(const std::string& name, const Gate& gate, Bytes secret)
+Outcome<KeyRecord> KeyChamber::make(const std::string& name, const Pins& pins)
 {
     ByteArray<4 + 32 + 32> input;
     Writer writer(input);
-    write_gate(writer, gate);
+    write_pins(writer, pins);
+    TRY(writer.finish());
+    return record_of_new(*enclave_, name,
+                         TRY(ask(*enclave_, Request::create_key_pair, "key " + name, writer.written())));
+}
+
+Outcome<KeyRecord> KeyChamber::take_secret(const std::string& name, const Pins& pins, Bytes secret)
+{
+    ByteArray<4 + 32 + 32 + 32> input;
+    Writer writer(input);
+    write_pins(writer, pins);
     writer.write_bytes(secret);
     const auto written = writer.finish();
-    auto answer = ask(*enclave_, Request::import_private_key, "key " + name, input);
+    auto answer = ask(*enclave_, Request::import_private_key, "key " + name, writer.written());
     wipe(input);
     TRY(written);
     return record_of_new(*enclave_, name, TRY(std::move(answer)));
@@ -170,6 +179,13 @@ host::Done KeyChamber::load_handle_key(const std::filesystem::path& home)
                          "programs made themselves are then void");
     }
     return {};
+}
+
+Outcome<host::enclave::AcceptedAccessList> KeyChamber::take_access_list(const std::filesystem::path& path)
+{
+    const auto document = TRY(host::store::load_access_file(path));
+    host::enclave::CurveChamber chamber(*enclave_);
+    return chamber.accept_access_list(document, path.string());
 }
 
 } // namespace caisson::services::run

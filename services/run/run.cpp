@@ -55,6 +55,7 @@ Outcome<std::vector<std::string>> wanted_keys(const RunOptions& options, const K
 struct LoadedKeys {
     std::vector<FedKey> for_agent; // what the agent is told of: all that fit, the gated ones first
     bool has_gated = false;
+    bool has_listed = false;
 };
 
 Outcome<LoadedKeys> load_keys(const RunOptions& options, KeyChamber& chamber)
@@ -66,6 +67,7 @@ Outcome<LoadedKeys> load_keys(const RunOptions& options, KeyChamber& chamber)
         const FedKey key{TRY(chamber.load(record)), record.public_key};
         loaded.for_agent.insert(record.gated ? loaded.for_agent.begin() : loaded.for_agent.end(), key);
         loaded.has_gated = loaded.has_gated || record.gated;
+        loaded.has_listed = loaded.has_listed || record.listed;
     }
     loaded.for_agent.resize(std::min(loaded.for_agent.size(), protocol::curve_claims_max));
     return loaded;
@@ -105,12 +107,41 @@ void say_stopped(int ring_fd)
     }
 }
 
+// [SHIM-14] The file of the signed list, and when it was written last.
+class AccessFile {
+  public:
+    AccessFile(std::filesystem::path path, KeyChamber& chamber)
+        : path_(std::move(path))
+        , chamber_(chamber)
+    {
+    }
+
+    // Nothing when there is none, or it is as it was.
+    host::Done take_if_new()
+    {
+        std::error_code error;
+        const auto written = std::filesystem::last_write_time(path_, error);
+        if (path_.empty() || (!error && written == taken_)) {
+            return {};
+        }
+        taken_ = written;
+        TRY(chamber_.take_access_list(path_));
+        return {};
+    }
+
+  private:
+    std::filesystem::path path_;
+    KeyChamber& chamber_; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
+    std::filesystem::file_time_type taken_{};
+};
+
 // Tells what goes wrong beside the program, each thing once.
 class Lookout {
   public:
-    Lookout(const RunOptions& options, KeyChamber& chamber, const TrustFeeder* feeder)
+    Lookout(const RunOptions& options, KeyChamber& chamber, AccessFile& list, const TrustFeeder* feeder)
         : options_(options)
         , chamber_(chamber)
+        , list_(list)
         , feeder_(feeder)
     {
     }
@@ -124,6 +155,10 @@ class Lookout {
                            "run: the chamber has ended: the program's CURVE calls fail from here on; "
                            "restart it"});
         }
+        if (const auto taken = list_.take_if_new(); !taken && lists_told_ < troubles_told_max) {
+            ++lists_told_;
+            options_.warn({taken.error().kind, "run: " + taken.error().what + "; the list before it stays in force"});
+        }
         auto trouble = feeder_ == nullptr ? std::string{} : feeder_->state().trouble;
         if (!trouble.empty() && trouble != trouble_ && troubles_told_ < troubles_told_max) {
             ++troubles_told_;
@@ -136,8 +171,10 @@ class Lookout {
     static constexpr int troubles_told_max = 10; // a program may run for months
     const RunOptions& options_;
     KeyChamber& chamber_;
+    AccessFile& list_;
     const TrustFeeder* feeder_;
     bool chamber_told_ = false;
+    int lists_told_ = 0;
     int troubles_told_ = 0;
     std::string trouble_;
 };
@@ -175,8 +212,14 @@ Outcome<int> run(const RunOptions& options)
     auto chamber = TRY(KeyChamber::open(options.home));
     auto keys = TRY(load_keys(options, chamber)); // first: a home under another root is told by the keys' names
     TRY(chamber.load_handle_key(options.home));
+    AccessFile list(options.access_list, chamber);
+    TRY(list.take_if_new());
+    if (keys.has_listed && options.access_list.empty()) {
+        options.warn({Kind::missing, "run: a key here talks only with those that a signed list names, and there is no "
+                                     "--access-list: it talks with nobody"});
+    }
     const auto feeder = start_feeder(options, chamber, std::move(keys));
-    Lookout lookout(options, chamber, feeder.get());
+    Lookout lookout(options, chamber, list, feeder.get());
     const auto look = [&] { lookout.look(); };
     const auto status = run_program(program_of(options, shim, chamber.enclave().ring_fd()), guard, look);
     if (status) {

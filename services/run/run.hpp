@@ -16,6 +16,7 @@ struct RunOptions {
     std::filesystem::path home;
     std::vector<std::string> keys;         // names; empty: all keys of the home
     std::vector<protocol::CurveKey> peers; // whose state the agent is asked for: whom a gated server key may admit
+    std::filesystem::path access_list;     // signed; for the keys that are pinned to its signer
     bool allow_raw_keys = false;           // secrets that are no handles work too, from the program's own memory
     std::vector<std::string> program;
     std::function<void(const host::Fault&)> warn; // what people should know while the program runs

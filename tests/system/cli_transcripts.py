@@ -30,7 +30,7 @@ def keys_in(home):
 
 def a_key_is_made_shown_listed_and_removed(home):
     made = home.facts("key", "new", "alice", "--ungated")
-    expect(set(made) == {"name", "public_key", "handle", "gated", "verifier_key"}, f"facts: {made}")
+    expect(set(made) == {"name", "public_key", "handle", "gated", "verifier_key", "list_key"}, f"facts: {made}")
     expect(made["gated"] is False and made["verifier_key"] is None, f"gate: {made}")
     expect(len(z85_bytes(made["public_key"])) == 32 and made["handle"] != made["public_key"], f"keys: {made}")
     expect(home.facts("key", "show", "alice") == made, "show differs")

@@ -15,7 +15,8 @@ Observation some()
     route.metrics.opened = 3;
     route.metrics.ended[static_cast<std::size_t>(Reason::not_listed)] = 2;
     observation.routes.push_back(route);
-    observation.sessions.push_back({"ticks", "10.0.0.1:5", "KEY", "trusted", "a b", "open", 1500, {1, 2, 30, 40}});
+    observation.sessions.push_back(
+        {"ticks", "10.0.0.1:5", "KEY", "trusted", "a b", "open", 1500, {1, 2, 30, 40}, "chamber"});
     return observation;
 }
 
@@ -40,10 +41,11 @@ TEST(ControlTest, metrics_are_prometheus_text_with_every_reason) // [GATE-31]
 
 TEST(ControlTest, sessions_are_json_and_lines_without_a_way_out_of_their_field)
 {
-    EXPECT_TRUE(has(sessions_json(some()), "\"key\":\"KEY\",\"trust\":\"trusted\",\"user\":\"a b\",\"stage\":\"open\","
-                                           "\"age_ms\":1500,\"messages_in\":1,\"messages_out\":2,\"bytes_in\":30,"
-                                           "\"bytes_out\":40"));
-    EXPECT_EQ(sessions_tsv(some()), "ticks\t10.0.0.1:5\tKEY\ttrusted\ta?b\topen\t1500\t1\t2\t30\t40\n");
+    EXPECT_TRUE(has(sessions_json(some()),
+                    "\"key\":\"KEY\",\"trust\":\"trusted\",\"user\":\"a b\",\"stage\":\"open\",\"lists\":\"chamber\","
+                    "\"age_ms\":1500,\"messages_in\":1,\"messages_out\":2,\"bytes_in\":30,"
+                    "\"bytes_out\":40"));
+    EXPECT_EQ(sessions_tsv(some()), "ticks\t10.0.0.1:5\tKEY\ttrusted\ta?b\topen\tchamber\t1500\t1\t2\t30\t40\n");
 }
 
 TEST(ControlTest, a_request_is_answered_once_it_is_whole) // [GATE-30]
