@@ -144,6 +144,12 @@ void CurveChamber::forget_key(std::uint32_t key)
     static_cast<void>(ask(Request::forget_key, key, {}, 0)); // missing is as good
 }
 
+Status CurveChamber::new_epoch()
+{
+    TRY(enclave_.call(number(Request::new_epoch), {}, {}));
+    return {};
+}
+
 std::vector<std::uint32_t> CurveChamber::sweep_sessions()
 {
     std::vector<std::uint32_t> ended;

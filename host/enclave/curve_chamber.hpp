@@ -65,6 +65,8 @@ class CurveChamber {
     Result<CurvePeerState> peer_state(const protocol::CurveKey& peer);
     // Its sessions end; the key must be imported again to be used.
     void forget_key(std::uint32_t key);
+    // This machine stood still, or was copied, restored or moved: all sessions and handshakes have ended.
+    Status new_epoch();
     // The sessions that the chamber has closed just now, because it would refuse them a message.
     std::vector<std::uint32_t> sweep_sessions();
 

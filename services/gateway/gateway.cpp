@@ -4,6 +4,7 @@
 #include "host/store/access_signer.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/key_store.hpp"
+#include "host/vm/copy_watch.hpp"
 #include "services/gateway/control.hpp"
 #include "services/gateway/link.hpp"
 
@@ -36,10 +37,11 @@ constexpr std::uint64_t list_ticks = 3; // between two looks whether a list was 
 
 std::atomic<bool> stopping{false};
 std::atomic<bool> reloading{false};
+std::atomic<bool> copied{false};
 
 void on_signal(int signal)
 {
-    (signal == SIGHUP ? reloading : stopping).store(true);
+    (signal == SIGHUP ? reloading : signal == SIGUSR1 ? copied : stopping).store(true);
 }
 
 Outcome<std::string> load_text(const std::filesystem::path& path, std::size_t bytes_max)
@@ -163,6 +165,7 @@ class Gateway final : public Hub, public Observed {
     Done load_lists(Route& route);
     Done load_access(Route& route);
     void reread_access(Route& route);
+    void begin_epoch(const std::string& why);
     void announce(const Route& route);
     void watch_doors();
     void start_feeder();
@@ -199,6 +202,7 @@ class Gateway final : public Hub, public Observed {
     Control control_;
     Clock::time_point next_tick_ = Clock::now();
     std::uint64_t ticks_ = 0;
+    host::vm::CopyWatch copy_watch_{host::vm::read_clocks()};
 };
 
 void Door::on_ready(bool /*readable*/, bool /*writable*/)
@@ -433,11 +437,29 @@ void Gateway::tick_all()
         }
     }
     control_.on_tick(now);
+    if (copied.exchange(false)) {
+        begin_epoch("SIGUSR1 says that this machine was copied, restored or moved");
+    } else if (copy_watch_.stood_still(host::vm::read_clocks())) {
+        begin_epoch("the clocks say that this machine stood still: it was suspended, restored or moved");
+    }
     end_refused_sessions();
     if (++ticks_ % list_ticks == 0) {
         reread_lists();
     }
     watch_doors();
+}
+
+// [GATE-15] What the chamber has ended, ends here too: peers begin anew, with new keys.
+void Gateway::begin_epoch(const std::string& why)
+{
+    const auto done = chamber.new_epoch();
+    log.line(why +
+             (done ? "; all CURVE sessions have ended" : std::string("; the chamber says: ") + done.error().what));
+    for (const auto& link : links_) {
+        if (link->route().is_protected() && !link->ended()) {
+            link->end(Reason::epoch, "cut off: this machine may be a copy; sessions begin anew");
+        }
+    }
 }
 
 // The chamber closes the sessions that it would refuse a message, so that silent ones end too.
@@ -691,7 +713,7 @@ Done check_gateway(const GatewayOptions& options)
 
 Done run_gateway(const GatewayOptions& options)
 {
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
         ::signal(signal, on_signal);
     }
     raise_descriptor_limit();

@@ -25,6 +25,7 @@ enum class Reason : std::uint8_t {
     too_large,         // a frame above the limit
     bad_message,       // a MESSAGE that does not open, or frames that are none
     too_many,          // connections, or handshakes of one source
+    epoch,             // this machine may be a copy: sessions begin anew
     stopped,           // the gateway stops, or the listener is gone from the file
 };
 inline constexpr std::size_t reason_count = static_cast<std::size_t>(Reason::stopped) + 1;

@@ -2,6 +2,7 @@
 
 #include "airlock/ring_place.hpp"
 #include "host/net/trust_feeder.hpp"
+#include "host/vm/copy_watch.hpp"
 #include "services/run/key_chamber.hpp"
 #include "services/run/program.hpp"
 #include "services/run/reach.hpp"
@@ -155,6 +156,12 @@ class Lookout {
                            "run: the chamber has ended: the program's CURVE calls fail from here on; "
                            "restart it"});
         }
+        if (copy_watch_.stood_still(host::vm::read_clocks())) {
+            const auto done = host::enclave::CurveChamber(chamber_.enclave()).new_epoch();
+            options_.warn({Kind::expired, std::string("run: the clocks say that this machine stood still: it was "
+                                                      "suspended, restored or moved; ") +
+                                              (done ? "its CURVE sessions have ended" : done.error().what)});
+        }
         if (const auto taken = list_.take_if_new(); !taken && lists_told_ < troubles_told_max) {
             ++lists_told_;
             options_.warn({taken.error().kind, "run: " + taken.error().what + "; the list before it stays in force"});
@@ -175,6 +182,7 @@ class Lookout {
     const TrustFeeder* feeder_;
     bool chamber_told_ = false;
     int lists_told_ = 0;
+    host::vm::CopyWatch copy_watch_{host::vm::read_clocks()};
     int troubles_told_ = 0;
     std::string trouble_;
 };

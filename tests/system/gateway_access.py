@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""Signed access lists, which the chamber enforces, at the gateway and under `caisson run`: `gateway_access.py CAISSON`."""
+"""Who is cut off while he talks: signed access lists, which the chamber enforces, at the gateway and under `caisson run`,
+and new epochs: `gateway_access.py CAISSON`."""
 import json
 import os
+import signal
 import sys
 import time
 
@@ -155,9 +157,23 @@ def a_program_under_run_serves_whom_the_signed_list_names(home):  # [SHIM-14]
         context.destroy(linger=0)
 
 
+def a_gateway_that_is_told_of_a_copy_ends_all_sessions_and_goes_on(home):  # [GATE-15] [CURVE-50]
+    with Gateway(home) as gateway:
+        key = gateway.key("front")
+        gateway.start(listener(gateway, "in"), "in")
+        router = gateway.socket(zmq.ROUTER, bind=gateway.ipc("in.app"))
+        client = gateway.curve_client(zmq.DEALER, key, gateway.ipc("in"))
+        converse(client, router, [b"before"])
+        gateway.process.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: gateway.metric("ended_total", "in", reason="epoch") == 1, "the session ends", 30)
+        wait_until(lambda: gateway.metric("sessions_open", "in") == 1, "libzmq connects again", 30)
+        converse(client, router, [b"after"])
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(sys.argv[1], [
         the_chamber_admits_whom_the_signed_list_names_and_ends_who_is_taken_back,
         a_list_that_the_chamber_does_not_take_starts_no_gateway,
         a_program_under_run_serves_whom_the_signed_list_names,
+        a_gateway_that_is_told_of_a_copy_ends_all_sessions_and_goes_on,
     ]))
