@@ -130,6 +130,7 @@ Result<std::optional<Frame>> read_frame(Bytes buffered, std::size_t body_bytes_m
                  head->head_bytes + static_cast<std::size_t>(head->body_bytes)};
 }
 
+// [ZMTP-10]
 std::size_t write_frame_head(std::span<std::uint8_t, frame_head_bytes_max> head, std::uint8_t flags,
                              std::size_t body_bytes) noexcept
 {
@@ -152,6 +153,7 @@ void write_property(Writer& writer, std::string_view name, Bytes value) noexcept
     writer.write_bytes(value);
 }
 
+// [ZMTP-11]
 Result<std::optional<Property>> read_property(Reader& metadata) noexcept
 {
     if (metadata.rest().empty()) {
@@ -172,6 +174,7 @@ Result<Bytes> read_null_ready(Bytes body) noexcept
     return read_metadata(body, ready_name);
 }
 
+// [ZMTP-12]
 Result<Bytes> read_metadata(Bytes body, std::string_view name) noexcept
 {
     if (starts_with(body, error_name)) {
@@ -223,6 +226,7 @@ void copy_ends_properties(Writer& writer, Bytes metadata) noexcept
     }
 }
 
+// [ZMTP-13]
 Result<Credentials> read_plain_hello(Bytes body) noexcept
 {
     if (!starts_with(body, hello_name)) {

@@ -114,6 +114,52 @@ Buffer properties(std::initializer_list<std::pair<std::string_view, std::string_
     return buffer;
 }
 
+TEST(ZmtpTest, heads_are_written_short_and_read_in_both_forms) // [ZMTP-10]
+{
+    for (const std::size_t size : {std::size_t{0}, std::size_t{255}, std::size_t{256}}) {
+        ByteArray<frame_head_bytes_max> head{};
+        EXPECT_EQ(write_frame_head(head, frame_more, size), size < 256 ? 2U : 9U) << size;
+    }
+    const Buffer long_form{frame_long, 0, 0, 0, 0, 0, 0, 0, 1, 'x'};
+    const auto read = read_frame(long_form, limit);
+    ASSERT_TRUE(read && *read);
+    EXPECT_EQ(text_of((*read)->body), "x");
+    EXPECT_EQ((*read)->wire_bytes, 10U);
+}
+
+TEST(ZmtpTest, metadata_that_is_cut_or_has_an_empty_name_or_more_is_refused) // [ZMTP-11]
+{
+    const auto metadata = properties({{"Socket-Type", "DEALER"}, {"Identity", ""}});
+    auto ready = octets(ready_name);
+    ready.insert(ready.end(), metadata.begin(), metadata.end());
+    ASSERT_TRUE(read_null_ready(ready));
+    const auto first_property_end = ready_name.size() + 1 + 11 + 4 + 6;
+    for (auto size = ready_name.size() + 1; size < ready.size(); ++size) {
+        EXPECT_EQ(read_null_ready(Bytes(ready).first(size)).has_value(), size == first_property_end) << size;
+    }
+    for (const auto& wrong : {Buffer{0}, Buffer{0, 0, 0, 0, 0}, Buffer{1, 'a', 0xff, 0xff, 0xff, 0xff}}) {
+        auto longer = ready;
+        longer.insert(longer.end(), wrong.begin(), wrong.end());
+        EXPECT_FALSE(read_null_ready(longer));
+    }
+}
+
+TEST(ZmtpTest, another_command_than_the_one_that_is_due_and_error_end_a_handshake) // [ZMTP-12]
+{
+    EXPECT_TRUE(read_metadata(octets(initiate_name), initiate_name));
+    for (const auto name : {ready_name, welcome_name, hello_name, std::string_view("\x04PING"), std::string_view()}) {
+        EXPECT_EQ(read_metadata(octets(name), initiate_name).error().kind, Kind::malformed) << name;
+    }
+    EXPECT_EQ(read_metadata(octets("\x05"
+                                   "ERROR\x03"
+                                   "400"),
+                            ready_name)
+                  .error()
+                  .kind,
+              Kind::unacceptable);
+    EXPECT_EQ(read_plain_hello(octets(ready_name)).error().kind, Kind::malformed);
+}
+
 TEST(ZmtpTest, a_ping_says_its_ttl_and_context) // [ZMTP-7]
 {
     const auto body = octets({"\x04PING\x01\x02"
@@ -177,7 +223,7 @@ TEST(ZmtpTest, what_an_end_may_not_say_of_itself_is_left_out_in_whatever_case) /
     EXPECT_TRUE(find_property(metadata, "Identity").empty());
 }
 
-TEST(ZmtpTest, plains_hello_is_read_as_it_was_written_and_every_truncation_is_refused) // [ZMTP-6]
+TEST(ZmtpTest, plains_hello_is_read_as_it_was_written_and_every_truncation_is_refused) // [ZMTP-6] [ZMTP-13]
 {
     Buffer hello(64);
     Writer writer(hello);
