@@ -47,7 +47,7 @@ class Stage {
 
     bool takes(const Target& target, Bytes packet)
     {
-        const auto input = join(target.subject, packet);
+        auto input = join(target.subject, packet);
         const auto answer = chamber_->answer(static_cast<std::uint32_t>(target.request), input, output_);
         return answer.refusal == airlock::Refusal::none && answer.result.has_value();
     }
@@ -58,7 +58,7 @@ class Stage {
         Buffer public_key;
     };
 
-    Buffer say(Request request, const Buffer& input)
+    Buffer say(Request request, Buffer input)
     {
         const auto answer = chamber_->answer(static_cast<std::uint32_t>(request), input, output_);
         check(answer.refusal == airlock::Refusal::none && answer.result);

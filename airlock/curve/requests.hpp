@@ -35,6 +35,12 @@ enum class Request : std::uint32_t {
     process_error = 21,    // session u32, ERROR body -> reason
     close_session = 23,    // session u32 ->
 
+    // Messages of one session, messages_per_request_max at most, for the price of one request.
+    produce_messages = 38, // session u32, (text_bytes u32, flags u32, text)... -> MESSAGE body...; all or none
+    process_messages =
+        37, // session u32, (body_bytes u32, MESSAGE body)... -> (flags u32, text)...: as many as open; one
+            // that does not ends the session, and is an error only if it is the first
+
     // A message larger than a request, in pieces of any size. The host keeps what comes out until the end is there.
     produce_message_begin = 24,  // session u32, flags u32, text_bytes u64 -> body[33], its tag still zeros
     produce_message_piece = 25,  // session u32, text -> ciphertext
@@ -129,6 +135,7 @@ inline constexpr std::size_t nonce_bytes = 24;
 inline constexpr std::size_t box_tag_bytes = 16;
 inline constexpr std::size_t sealed_key_bytes_max = 320;
 inline constexpr std::size_t metadata_bytes_max = std::size_t{16} << 10U;
+inline constexpr std::size_t messages_per_request_max = 64;
 inline constexpr std::size_t keys_max = 64;
 inline constexpr std::size_t sweep_places_max = 4096;
 inline constexpr std::size_t e2e_sessions_max = 256;

@@ -12,17 +12,12 @@ alignas(tests::null_chamber::Chamber) ByteArray<sizeof(tests::null_chamber::Cham
 alignas(64) ByteArray<airlock::payload_bytes_max> input;
 alignas(64) ByteArray<airlock::payload_bytes_max> output;
 
-airlock::Answer answer(void* self, std::uint32_t request, Bytes request_input, MutableBytes request_output) noexcept
-{
-    return static_cast<tests::null_chamber::Chamber*>(self)->answer(request, request_input, request_output);
-}
-
 } // namespace
 
 ChamberEntry start_chamber(Runtime& runtime, std::uint32_t /*features*/) noexcept
 {
     auto* const chamber = new (storage.data()) tests::null_chamber::Chamber(runtime);
-    return {answer, chamber, input, output};
+    return {answer_each<tests::null_chamber::Chamber>, chamber, input, output};
 }
 
 } // namespace caisson::trusted

@@ -25,7 +25,9 @@ class InprocChamberOf final : public host::enclave::InprocChamber {
         copy_bytes(seed.expose(), facts.seed);
         TRY(runtime_.start({leaves.context, leaves.ereport, leaves.egetkey}, seed, nullptr));
         chamber_ = std::make_unique<Chamber>(runtime_);
-        server_.emplace(ring, trusted::ChamberEntry{answer, chamber_.get(), input_, output_}, facts.spin_budget_ticks);
+        server_.emplace(ring,
+                        trusted::ChamberEntry{answer, chamber_.get(), input_, output_, trusted::group_requests_max},
+                        facts.spin_budget_ticks);
         return {};
     }
 
@@ -36,9 +38,14 @@ class InprocChamberOf final : public host::enclave::InprocChamber {
     }
 
   private:
-    static airlock::Answer answer(void* self, std::uint32_t request, Bytes input, MutableBytes output) noexcept
+    // A chamber that takes groups gets them.
+    static void answer(void* self, std::span<airlock::Exchange> group) noexcept
     {
-        return static_cast<Chamber*>(self)->answer(request, input, output);
+        if constexpr (requires(Chamber& chamber) { chamber.answer(group); }) {
+            static_cast<Chamber*>(self)->answer(group);
+        } else {
+            trusted::answer_each<Chamber>(self, group);
+        }
     }
 
     trusted::EnclaveRuntime runtime_;

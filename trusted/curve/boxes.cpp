@@ -8,12 +8,17 @@
 
 #include <sodium.h>
 
+#include <algorithm>
+
 namespace caisson::trusted::curve {
 namespace {
 
 using airlock::CpuFeature;
 
 bool has_avx512 = false;
+bool has_avx2 = false;
+// Fewer messages than these are libsodium's faster way where there is AVX2 alone.
+constexpr std::size_t avx2_batch_min = 3;
 
 constexpr std::uint32_t needed_features = static_cast<std::uint32_t>(CpuFeature::avx512) |
                                           static_cast<std::uint32_t>(CpuFeature::avx512_ifma) |
@@ -38,6 +43,7 @@ std::uint64_t counter_of(const Nonce& nonce) noexcept
 
 void choose_box_kernel(std::uint32_t features) noexcept
 {
+    has_avx2 = (features & static_cast<std::uint32_t>(CpuFeature::avx2)) != 0;
     has_avx512 = (features & needed_features) == needed_features;
     if (has_avx512) {
         crypto::prepare_x25519();
@@ -64,6 +70,22 @@ CurveKey public_key_of(const CurveSecretKey& secret) noexcept
     }
     crypto_scalarmult_base(key.bytes.data(), secret.expose().data());
     return key;
+}
+
+void make_public_keys(std::span<const PublicKeyJob> jobs) noexcept
+{
+    std::array<crypto::X25519Job, crypto::x25519_best_count> lanes;
+    while (has_avx512 && !jobs.empty()) {
+        const auto count = std::min(jobs.size(), lanes.size());
+        for (std::size_t index = 0; index < count; ++index) {
+            lanes[index] = {jobs[index].secret->expose().data(), nullptr, jobs[index].public_key->bytes.data()};
+        }
+        crypto::make_public_keys(std::span(lanes).first(count));
+        jobs = jobs.subspan(count);
+    }
+    for (const auto& job : jobs) {
+        *job.public_key = public_key_of(*job.secret);
+    }
 }
 
 CurveKey make_key_pair(Runtime& runtime, CurveSecretKey& secret) noexcept
@@ -144,6 +166,32 @@ Status open_message(std::uint8_t* output, Bytes sealed, const MessageBox& box) n
         return fail(Kind::unauthentic, "a box does not open");
     }
     return {};
+}
+
+bool seal_messages(std::span<const crypto::BoxJob> jobs) noexcept
+{
+    if (has_avx512) {
+        crypto::seal_boxes(crypto::BoxKernel::avx512, jobs);
+        return true;
+    }
+    if (has_avx2 && jobs.size() >= avx2_batch_min) {
+        crypto::seal_boxes(crypto::BoxKernel::avx2, jobs);
+        return true;
+    }
+    return false;
+}
+
+bool open_messages(std::span<const crypto::BoxJob> jobs, std::span<bool> opened) noexcept
+{
+    if (has_avx512) {
+        crypto::open_boxes(crypto::BoxKernel::avx512, jobs, opened);
+        return true;
+    }
+    if (has_avx2 && jobs.size() >= avx2_batch_min) {
+        crypto::open_boxes(crypto::BoxKernel::avx2, jobs, opened);
+        return true;
+    }
+    return false;
 }
 
 } // namespace caisson::trusted::curve

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/bytes.hpp"
-#include "core/crypto/box.hpp"
+#include "core/crypto/box_batch.hpp"
 #include "core/result.hpp"
 #include "core/secret.hpp"
 #include "protocol/attestation_result.hpp"
@@ -19,11 +19,18 @@ using CurveKey = protocol::CurveKey;
 using protocol::curve::Nonce;
 
 // Which code makes boxes, public keys and shared keys: core/crypto's AVX-512 where `features` (airlock::CpuFeature bits
-// that the own XFRM allows) have all it needs, else libsodium's, as before the first call. Called before the first
-// request.
+// that the own XFRM allows) have all it needs, else libsodium's, as before the first call; with AVX2 alone, boxes of
+// several messages are core/crypto's. Called before the first request.
 void choose_box_kernel(std::uint32_t features) noexcept;
 
 [[nodiscard]] CurveKey public_key_of(const CurveSecretKey& secret) noexcept;
+
+// Where secrets stand and their public keys go; many at once share most of the work.
+struct PublicKeyJob {
+    const CurveSecretKey* secret = nullptr;
+    CurveKey* public_key = nullptr;
+};
+void make_public_keys(std::span<const PublicKeyJob> jobs) noexcept;
 
 // A new pair from the chamber's own randomness.
 [[nodiscard]] CurveKey make_key_pair(Runtime& runtime, CurveSecretKey& secret) noexcept;
@@ -57,5 +64,11 @@ struct MessageBox {
 void seal_message(std::uint8_t* output, Bytes text, const MessageBox& box) noexcept;
 // Fails: truncated, unauthentic.
 [[nodiscard]] Status open_message(std::uint8_t* output, Bytes sealed, const MessageBox& box) noexcept;
+
+// Many of them side by side, of one session or of several. False, and nothing is done: there is no kernel here that
+// does better than one after the other.
+[[nodiscard]] bool seal_messages(std::span<const crypto::BoxJob> jobs) noexcept;
+// opened[i] as of crypto::open_boxes.
+[[nodiscard]] bool open_messages(std::span<const crypto::BoxJob> jobs, std::span<bool> opened) noexcept;
 
 } // namespace caisson::trusted::curve

@@ -16,6 +16,12 @@ Result<std::size_t> handle(Chamber& chamber, Bytes input, MutableBytes output) n
     return (chamber.*Handler)(input, output);
 }
 
+template <auto Join>
+void join(Chamber& chamber, const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
+{
+    (chamber.*Join)(row, exchange);
+}
+
 constexpr std::uint32_t number(Request request) noexcept
 {
     return static_cast<std::uint32_t>(request);
@@ -37,9 +43,13 @@ constexpr auto any = airlock::in_any_state;
 // clang-format off
 const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::produce_message), "ProduceMessage", 2 * id, payload,
-     in_states(SessionState::open, SessionState::open_opening), state_of_session, handle<&Chamber::produce_message>},
+     in_states(SessionState::open, SessionState::open_opening), nullptr, nullptr, join<&Chamber::produce_message>},
     {number(Request::process_message), "ProcessMessage", id + 33, payload,
-     in_states(SessionState::open, SessionState::open_sealing), state_of_session, handle<&Chamber::process_message>},
+     in_states(SessionState::open, SessionState::open_sealing), nullptr, nullptr, join<&Chamber::process_message>},
+    {number(Request::produce_messages), "ProduceMessages", 3 * id, payload,
+     in_states(SessionState::open, SessionState::open_opening), nullptr, nullptr, join<&Chamber::produce_messages>},
+    {number(Request::process_messages), "ProcessMessages", 2 * id + 33, payload,
+     in_states(SessionState::open, SessionState::open_sealing), nullptr, nullptr, join<&Chamber::process_messages>},
     {number(Request::produce_message_piece), "ProduceMessagePiece", id, payload,
      in_states(SessionState::open_sealing, SessionState::open_both), state_of_session,
      handle<&Chamber::produce_message_piece>},
@@ -105,7 +115,7 @@ const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::peer_state), "PeerState", key, key, any, nullptr, handle<&Chamber::peer_state>},
     {number(Request::sweep_sessions), "SweepSessions", id, id, any, nullptr, handle<&Chamber::sweep_sessions>},
 
-    {number(Request::box_keypair), "BoxKeypair", 0, id, any, nullptr, handle<&Chamber::box_keypair>},
+    {number(Request::box_keypair), "BoxKeypair", 0, id, any, nullptr, nullptr, join<&Chamber::box_keypair>},
     {number(Request::import_raw), "ImportRaw", key, key, any, nullptr, handle<&Chamber::import_raw>},
     {number(Request::create_handle_key), "CreateHandleKey", 0, 0, any, nullptr, handle<&Chamber::create_handle_key>},
     {number(Request::import_handle_key), "ImportHandleKey", 1, requests::sealed_key_bytes_max, any, nullptr,
@@ -178,10 +188,42 @@ Chamber::Chamber(Runtime& runtime) noexcept
 {
 }
 
-airlock::Answer Chamber::answer(std::uint32_t request, Bytes input, MutableBytes output) noexcept
+// What joins a batch is answered when the batch runs: before the first request that is none of its kind, and at the
+// end.
+void Chamber::answer(std::span<airlock::Exchange> group) noexcept
 {
     look_at_time();
-    return airlock::dispatch<Chamber>(table_, *this, request, input, output);
+    for (auto& exchange : group) {
+        switch (static_cast<Request>(exchange.request)) {
+        case Request::produce_message:
+        case Request::process_message:
+        case Request::box_keypair: break;
+        default: run_batches();
+        }
+        airlock::dispatch<Chamber>(table_, *this, exchange);
+    }
+    run_batches();
+}
+
+airlock::Answer Chamber::answer(std::uint32_t request, MutableBytes input, MutableBytes output) noexcept
+{
+    airlock::Exchange exchange{request, input, output, {}};
+    answer({&exchange, 1});
+    return exchange.answer;
+}
+
+void Chamber::run_batches() noexcept
+{
+    messages_.run(sessions_);
+    pairs_.run(shim_keys_);
+}
+
+void Chamber::end_session(std::uint32_t id) noexcept
+{
+    messages_.run(sessions_);
+    if (auto session = sessions_.find(id); session) {
+        sessions_.close(**session);
+    }
 }
 
 // [CURVE-50] A counter that goes back is another machine's, or this one's from before: nonces may have been used since.

@@ -9,6 +9,8 @@
 #include "trusted/curve/e2e_session.hpp"
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
+#include "trusted/curve/message_batch.hpp"
+#include "trusted/curve/pair_batch.hpp"
 #include "trusted/curve/session.hpp"
 #include "trusted/curve/shim_keys.hpp"
 
@@ -23,8 +25,11 @@ class Chamber {
     Chamber(const Chamber&) = delete;
     Chamber& operator=(const Chamber&) = delete;
 
-    // One request of airlock/curve/requests.hpp.
-    airlock::Answer answer(std::uint32_t request, Bytes input, MutableBytes output) noexcept;
+    // Requests of airlock/curve/requests.hpp, answered in their order; messages and key pairs among them are made
+    // together. Requires: at most group_requests_max of them.
+    void answer(std::span<airlock::Exchange> group) noexcept;
+    // One of them.
+    airlock::Answer answer(std::uint32_t request, MutableBytes input, MutableBytes output) noexcept;
 
   private:
     static const airlock::Row<Chamber> table_[];
@@ -54,8 +59,15 @@ class Chamber {
     Result<std::size_t> process_initiate(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> produce_ready(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> process_ready(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> produce_message(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> process_message(Bytes input, MutableBytes output) noexcept;
+    // The session of a message, in a state that the row permits and with its gate open; or null and the answer.
+    [[nodiscard]] Session* message_session(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void produce_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void process_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void produce_messages(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void process_messages(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    [[nodiscard]] Status check_gate_for_more(Session& session, std::size_t messages) noexcept;
+    [[nodiscard]] Result<std::size_t> seal_run(Session& session, airlock::Exchange& exchange) noexcept;
+    [[nodiscard]] Result<std::size_t> open_run(Session& session, airlock::Exchange& exchange) noexcept;
     Result<std::size_t> process_error(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> close_session(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> sweep_sessions(Bytes input, MutableBytes output) noexcept;
@@ -75,7 +87,7 @@ class Chamber {
     Result<std::size_t> box_open_afternm_finish(Bytes input, MutableBytes output) noexcept;
 
     // chamber_shim.cpp
-    Result<std::size_t> box_keypair(Bytes input, MutableBytes output) noexcept;
+    void box_keypair(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
     Result<std::size_t> import_raw(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> create_handle_key(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> import_handle_key(Bytes input, MutableBytes output) noexcept;
@@ -109,6 +121,10 @@ class Chamber {
     Result<std::size_t> e2e_seal_sender(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> e2e_unseal_sender(Bytes input, MutableBytes output) noexcept;
 
+    // Answers all that has joined a batch.
+    void run_batches() noexcept;
+    // Closes it after what waits for it; it may be gone by then.
+    void end_session(std::uint32_t id) noexcept;
     // Ends what is late, and everything when the tick counter went back.
     void look_at_time() noexcept;
     void end_epoch() noexcept;
@@ -133,6 +149,8 @@ class Chamber {
     Streams streams_; // before those who lease from it
     Sessions sessions_;
     ShimKeys shim_keys_;
+    MessageBatch messages_;
+    PairBatch pairs_;
     E2eSessions e2e_sessions_;
     Letters letters_;
     std::array<Access, access_lists_max> lists_;

@@ -35,10 +35,32 @@ Result<T> or_end(Sessions& sessions, Session& session, Result<T> result) noexcep
 Status Chamber::check_gate(Session& session) noexcept
 {
     if (session.gate != nullptr && !session.gate->permits_message(session.peer, runtime_.ticks())) {
-        sessions_.close(session);
+        end_session(session.id);
         return fail(Kind::expired, "the peer's node is not trusted now");
     }
     return {};
+}
+
+Session* Chamber::message_session(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
+{
+    std::uint32_t id = 0;
+    __builtin_memcpy(&id, exchange.input.data(), sizeof id); // the row demands more than that
+    auto* session = sessions_.at(id);
+    if (session == nullptr) {
+        exchange.answer.result = fail(Kind::missing, "there is no such session");
+        return nullptr;
+    }
+    if (!row.permits(session->state)) {
+        exchange.answer.refusal = airlock::Refusal::not_in_this_state;
+        return nullptr;
+    }
+    if (session->gate != nullptr) {
+        if (const auto open = check_gate(*session); !open) {
+            exchange.answer.result = std::unexpected(open.error());
+            return nullptr;
+        }
+    }
+    return session;
 }
 
 Result<std::size_t> Chamber::open_client(Bytes input, MutableBytes output) noexcept
@@ -143,33 +165,73 @@ Result<std::size_t> Chamber::process_ready(Bytes input, MutableBytes output) noe
     return size;
 }
 
-Result<std::size_t> Chamber::produce_message(Bytes input, MutableBytes output) noexcept
+void Chamber::produce_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
 {
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(sessions_.find(subject.id));
-    Reader reader(subject.rest);
-    const auto flags = TRY(reader.read_le<std::uint32_t>());
-    if (!known_message_flags(flags) || reader.rest().size() > airlock::message_bytes_max) {
-        return fail(Kind::malformed, "a message with unknown flags, or above the limit");
+    if (auto* session = message_session(row, exchange); session != nullptr) {
+        if (const auto added = messages_.add_sealing(exchange, *session); !added) {
+            exchange.answer.result = std::unexpected(added.error());
+        }
     }
-    TRY(check_gate(*session));
-    return curve::produce_message(*session, static_cast<std::uint8_t>(flags), reader.rest(), output);
 }
 
-Result<std::size_t> Chamber::process_message(Bytes input, MutableBytes output) noexcept
+void Chamber::process_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
 {
-    constexpr std::size_t head_bytes = 4;
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(sessions_.find(subject.id));
-    if (output.size() < head_bytes) {
-        return fail(Kind::exhausted, "the buffer for the answer is too small");
+    if (auto* session = message_session(row, exchange); session != nullptr) {
+        if (const auto added = messages_.add_opening(exchange, *session); !added) {
+            end_session(session->id);
+            exchange.answer.result = std::unexpected(added.error());
+        }
     }
-    TRY(check_gate(*session));
-    const auto opened =
-        TRY(or_end(sessions_, *session, curve::process_message(*session, subject.rest, output.subspan(head_bytes))));
-    Writer writer(output);
-    writer.write_le(std::uint32_t{opened.flags});
-    return head_bytes + opened.text_bytes;
+}
+
+// One was asked for when the session was found.
+Status Chamber::check_gate_for_more(Session& session, std::size_t messages) noexcept
+{
+    for (std::size_t count = 1; count < messages && session.gate != nullptr; ++count) {
+        TRY(check_gate(session));
+    }
+    return {};
+}
+
+Result<std::size_t> Chamber::seal_run(Session& session, airlock::Exchange& exchange) noexcept
+{
+    const auto count = TRY(messages_.lay_out_sealing(exchange));
+    TRY(check_gate_for_more(session, count));
+    return messages_.seal_run(session, exchange);
+}
+
+void Chamber::produce_messages(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
+{
+    if (auto* session = message_session(row, exchange); session != nullptr) {
+        exchange.answer.result = seal_run(*session, exchange);
+    }
+}
+
+Result<std::size_t> Chamber::open_run(Session& session, airlock::Exchange& exchange) noexcept
+{
+    const auto count = TRY(messages_.lay_out_opening(exchange));
+    TRY(check_gate_for_more(session, count));
+    const auto run = messages_.open_run(session, exchange);
+    if (!run.all) {
+        sessions_.close(session);
+        if (run.output_bytes == 0) {
+            return std::unexpected(run.all.error());
+        }
+    }
+    return run.output_bytes;
+}
+
+void Chamber::process_messages(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
+{
+    auto* session = message_session(row, exchange);
+    if (session == nullptr) {
+        return;
+    }
+    const auto id = session->id;
+    exchange.answer.result = open_run(*session, exchange);
+    if (!exchange.answer.result) {
+        end_session(id);
+    }
 }
 
 Result<std::size_t> Chamber::process_error(Bytes input, MutableBytes output) noexcept

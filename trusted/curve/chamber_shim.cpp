@@ -40,18 +40,17 @@ Result<MutableBytes> room_for(MutableBytes output, std::size_t size) noexcept
 
 } // namespace
 
-Result<std::size_t> Chamber::box_keypair(Bytes input, MutableBytes output) noexcept
+void Chamber::box_keypair(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
 {
-    Reader reader(input);
-    const auto flags = input.empty() ? std::uint32_t{0} : TRY(reader.read_le<std::uint32_t>());
-    if (flags > airlock::curve::keypair_lasting) {
-        return fail(Kind::malformed, "a pair with unknown flags");
+    Reader reader(exchange.input);
+    const auto flags = exchange.input.empty() ? Result<std::uint32_t>(0) : reader.read_le<std::uint32_t>();
+    if (!flags || *flags > airlock::curve::keypair_lasting) {
+        exchange.answer.result = fail(Kind::malformed, "a pair with unknown flags");
+    } else if (exchange.output.size() < CurveKey::size + Handle::size) {
+        exchange.answer.result = fail(Kind::exhausted, "the buffer for a pair is too small");
+    } else {
+        pairs_.add(exchange, *flags == airlock::curve::keypair_lasting);
     }
-    const auto [public_key, handle] = shim_keys_.make_pair(flags == airlock::curve::keypair_lasting);
-    Writer writer(output);
-    writer.write_bytes(public_key.bytes);
-    writer.write_bytes(handle.bytes);
-    return writer.finish();
 }
 
 // [CURVE-37]

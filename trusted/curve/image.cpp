@@ -12,9 +12,9 @@ alignas(curve::Chamber) ByteArray<sizeof(curve::Chamber)> storage;
 alignas(64) ByteArray<airlock::payload_bytes_max> input;
 alignas(64) ByteArray<airlock::payload_bytes_max> output;
 
-airlock::Answer answer(void* self, std::uint32_t request, Bytes request_input, MutableBytes request_output) noexcept
+void answer(void* self, std::span<airlock::Exchange> group) noexcept
 {
-    return static_cast<curve::Chamber*>(self)->answer(request, request_input, request_output);
+    static_cast<curve::Chamber*>(self)->answer(group);
 }
 
 } // namespace
@@ -23,7 +23,7 @@ ChamberEntry start_chamber(Runtime& runtime, std::uint32_t features) noexcept
 {
     curve::choose_box_kernel(features);
     auto* const chamber = new (storage.data()) curve::Chamber(runtime);
-    return {answer, chamber, input, output};
+    return {answer, chamber, input, output, group_requests_max};
 }
 
 } // namespace caisson::trusted

@@ -12,11 +12,6 @@ namespace wire = protocol::curve;
 using wire::short_nonce_bytes;
 using wire::tag_bytes;
 
-constexpr std::uint32_t index_bits = 14;
-static_assert(airlock::curve::sessions_max <= 1U << index_bits);
-// Long before a counter could come round.
-constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
-
 // A command body after its name, which it must have.
 Result<Reader> after_name(Bytes body, std::string_view name) noexcept
 {
@@ -48,25 +43,6 @@ bool is_letter(std::uint8_t octet) noexcept
            octet == '-' || octet == '_' || octet == '.' || octet == '+';
 }
 
-std::string_view prefix_to_peer(const Session& session) noexcept
-{
-    return session.is_server ? wire::message_to_client_nonce : wire::message_to_server_nonce;
-}
-
-std::string_view prefix_from_peer(const Session& session) noexcept
-{
-    return session.is_server ? wire::message_to_server_nonce : wire::message_to_client_nonce;
-}
-
-void make_message_keys(Session& session) noexcept
-{
-    if (!session.has_message_keys) {
-        session.to_peer = message_subkey(session.key, prefix_to_peer(session));
-        session.from_peer = message_subkey(session.key, prefix_from_peer(session));
-        session.has_message_keys = true;
-    }
-}
-
 // Name, counter and box of `text`.
 Result<std::size_t> write_counted(Session& session, std::string_view name, std::string_view prefix, Bytes text,
                                   MutableBytes output) noexcept
@@ -84,29 +60,6 @@ Result<std::size_t> write_counted(Session& session, std::string_view name, std::
 }
 
 } // namespace
-
-// [CURVE-13]
-Status take_counter(const Session& session, std::uint64_t counter) noexcept
-{
-    if (counter <= session.received || counter >= counter_max) {
-        return fail(Kind::malformed, "a nonce was used before, or is none");
-    }
-    return {};
-}
-
-Result<std::uint64_t> next_counter(Session& session) noexcept
-{
-    if (session.sent + 1 >= counter_max) {
-        return fail(Kind::exhausted, "the session's counter is used up");
-    }
-    return ++session.sent;
-}
-
-bool known_message_flags(std::uint32_t flags) noexcept
-{
-    constexpr auto known = airlock::curve::message_more | airlock::curve::message_command;
-    return (flags & ~known) == 0;
-}
 
 // The search goes on where the last one ended: with many sessions open the front of the table is full.
 Result<Session*> Sessions::open(std::uint64_t now_ticks) noexcept
@@ -126,18 +79,18 @@ Result<Session*> Sessions::open(std::uint64_t now_ticks) noexcept
     return fail(Kind::exhausted, "the chamber holds as many sessions as it can");
 }
 
-Result<const Session*> Sessions::find(std::uint32_t id) const noexcept
-{
-    const auto index = id & ((1U << index_bits) - 1);
-    if (id == 0 || index >= sessions_.size() || sessions_[index].id != id) {
-        return fail(Kind::missing, "there is no such session");
-    }
-    return &sessions_[index];
-}
-
 Result<Session*> Sessions::find(std::uint32_t id) noexcept
 {
-    return const_cast<Session*>(TRY(std::as_const(*this).find(id)));
+    auto* const session = at(id);
+    if (session == nullptr) {
+        return fail(Kind::missing, "there is no such session");
+    }
+    return session;
+}
+
+Result<const Session*> Sessions::find(std::uint32_t id) const noexcept
+{
+    return TRY(const_cast<Sessions*>(this)->find(id));
 }
 
 void Sessions::close(Session& session) noexcept
@@ -355,52 +308,6 @@ Result<std::size_t> process_ready(Session& session, Bytes body, MutableBytes met
     TRY(check_metadata(metadata.first(size)));
     session.received = counted.counter;
     return size;
-}
-
-// [CURVE-15]
-Result<std::size_t> produce_message(Session& session, std::uint8_t flags, Bytes text, MutableBytes output) noexcept
-{
-    const auto head = wire::MESSAGE.size() + short_nonce_bytes;
-    const auto size = text.size() + wire::message_overhead_bytes;
-    if (output.size() < size) {
-        return fail(Kind::exhausted, "the buffer for MESSAGE is too small");
-    }
-    const auto counter = TRY(next_counter(session));
-    Writer writer(output);
-    writer.write_bytes(bytes_of(wire::MESSAGE));
-    writer.write_be(counter);
-    auto* box = output.data() + head;
-    box[tag_bytes] = flags;
-    copy_bytes(output.subspan(head + tag_bytes + 1), text);
-    make_message_keys(session);
-    seal_message(box, {box + tag_bytes, text.size() + 1},
-                 {session.key, session.to_peer, prefix_to_peer(session), counter});
-    return size;
-}
-
-Result<OpenedMessage> process_message(Session& session, Bytes body, MutableBytes text) noexcept
-{
-    const auto counted = TRY(read_counted(body, wire::MESSAGE));
-    if (counted.box.size() < tag_bytes + 1) {
-        return fail(Kind::malformed, "MESSAGE is too short");
-    }
-    const auto content_bytes = counted.box.size() - tag_bytes;
-    if (text.size() < content_bytes) {
-        return fail(Kind::exhausted, "the buffer for a message is too small");
-    }
-    TRY(take_counter(session, counted.counter));
-    make_message_keys(session);
-    TRY(open_message(text.data(), counted.box,
-                     {session.key, session.from_peer, prefix_from_peer(session), counted.counter}));
-    session.received = counted.counter;
-    OpenedMessage out;
-    out.flags = text[0];
-    out.text_bytes = content_bytes - 1;
-    if (!known_message_flags(out.flags)) {
-        return fail(Kind::malformed, "a message has reserved flags");
-    }
-    copy_bytes(text, text.subspan(1, out.text_bytes));
-    return out;
 }
 
 // [CURVE-17] Not encrypted, so believed for nothing but words to the operator.

@@ -50,6 +50,12 @@ class Sessions {
     // Fails: missing.
     [[nodiscard]] Result<Session*> find(std::uint32_t id) noexcept;
     [[nodiscard]] Result<const Session*> find(std::uint32_t id) const noexcept;
+    // The same for the way of every message: null where there is none.
+    [[nodiscard]] Session* at(std::uint32_t id) noexcept
+    {
+        const auto index = id & ((1U << index_bits) - 1);
+        return id != 0 && index < sessions_.size() && sessions_[index].id == id ? &sessions_[index] : nullptr;
+    }
     void close(Session& session) noexcept;
     // The places from `first` on, at most `count` of them, used or not.
     [[nodiscard]] std::span<Session> places(std::size_t first, std::size_t count) noexcept;
@@ -58,6 +64,9 @@ class Sessions {
     void close_late_handshakes(std::uint64_t now_ticks) noexcept;
 
   private:
+    static constexpr std::uint32_t index_bits = 14;
+    static_assert(airlock::curve::sessions_max <= 1U << index_bits);
+
     std::array<Session, airlock::curve::sessions_max> sessions_;
     std::size_t next_ = 0;         // where the search for a free place goes on
     std::uint32_t generation_ = 0; // upper part of the ids: one closed is not soon another's
@@ -84,15 +93,7 @@ struct Initiated {
                                                  MutableBytes metadata) noexcept;
 [[nodiscard]] Result<std::size_t> produce_ready(Session& session, Bytes metadata, MutableBytes output) noexcept;
 
-// Both sides.
-[[nodiscard]] Result<std::size_t> produce_message(Session& session, std::uint8_t flags, Bytes text,
-                                                  MutableBytes output) noexcept;
-struct OpenedMessage {
-    std::uint8_t flags = 0;
-    std::size_t text_bytes = 0;
-};
-// The text goes to the front of `text`, which needs one octet more than it.
-[[nodiscard]] Result<OpenedMessage> process_message(Session& session, Bytes body, MutableBytes text) noexcept;
+// Both sides. Messages are message_batch.hpp's.
 [[nodiscard]] Result<std::size_t> process_error(Bytes body, MutableBytes reason) noexcept;
 
 // Large messages, session_stream.cpp: each moves the session between `open` and the states with an unfinished message.
@@ -104,11 +105,32 @@ struct OpenedMessage {
 [[nodiscard]] Result<std::size_t> process_message_piece(Session& session, Bytes box, MutableBytes output) noexcept;
 [[nodiscard]] Result<std::uint32_t> process_message_finish(Session& session) noexcept;
 
+// Long before a counter could come round.
+inline constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
+
 // [CURVE-13] Strictly rising; a gap is no fault. Fails: malformed.
-[[nodiscard]] Status take_counter(const Session& session, std::uint64_t counter) noexcept;
+[[nodiscard]] inline Status take_counter(const Session& session, std::uint64_t counter) noexcept
+{
+    if (counter <= session.received || counter >= counter_max) {
+        return fail(Kind::malformed, "a nonce was used before, or is none");
+    }
+    return {};
+}
+
 // Fails: exhausted.
-[[nodiscard]] Result<std::uint64_t> next_counter(Session& session) noexcept;
-[[nodiscard]] bool known_message_flags(std::uint32_t flags) noexcept;
+[[nodiscard]] inline Result<std::uint64_t> next_counter(Session& session) noexcept
+{
+    if (session.sent + 1 >= counter_max) {
+        return fail(Kind::exhausted, "the session's counter is used up");
+    }
+    return ++session.sent;
+}
+
+[[nodiscard]] inline bool known_message_flags(std::uint32_t flags) noexcept
+{
+    constexpr auto known = airlock::curve::message_more | airlock::curve::message_command;
+    return (flags & ~known) == 0;
+}
 
 // [CURVE-16] Names of 1 to 255 octets of RFC 23's letters, values up to the end, nothing left over. Fails: malformed.
 [[nodiscard]] Status check_metadata(Bytes metadata) noexcept;

@@ -107,14 +107,14 @@ void ShimKeys::end_shared(Shared& shared) noexcept
     shared = Shared{};
 }
 
-Pair& ShimKeys::add_pair(const Handle& handle, const CurveKey& public_key) noexcept
+Pair& ShimKeys::add_pair(const Handle& handle, const CurveKey& public_key, std::uint64_t now_ticks) noexcept
 {
     const auto index = pair_places_.oldest();
     pair_places_.touch(index);
     auto& pair = pairs_[index];
     pair = Pair{};
     pair.used = true;
-    pair.began_ticks = runtime_.ticks();
+    pair.began_ticks = now_ticks;
     pair.handle = handle;
     pair.public_key = public_key;
     handle_marks_[index] = mark_of(handle);
@@ -122,23 +122,44 @@ Pair& ShimKeys::add_pair(const Handle& handle, const CurveKey& public_key) noexc
     return pair;
 }
 
-std::pair<CurveKey, Handle> ShimKeys::make_pair(bool lasting) noexcept
+// Random octets for all of them come from the generator at once.
+void ShimKeys::draw_secrets(std::span<NewPair> pairs) noexcept
 {
-    CurveSecretKey secret;
-    Handle handle;
-    if (lasting && has_handle_key_) {
-        const auto seed = MutableBytes(handle.bytes).first(seed_bytes);
-        runtime_.random(seed);
-        derive(MutableBytes(handle.bytes).subspan(seed_bytes), tag_domain, seed, handle_key_);
-        derive(secret.expose(), secret_domain, seed, handle_key_);
-    } else {
-        runtime_.random(handle.bytes);
-        runtime_.random(secret.expose());
+    constexpr auto drawn_bytes = Handle::size + CurveSecretKey::size;
+    Secret<group_requests_max * drawn_bytes, HandleKeyTag> drawn;
+    const auto all = drawn.expose().first(pairs.size() * drawn_bytes);
+    runtime_.random(all);
+    for (std::size_t index = 0; index < pairs.size(); ++index) {
+        auto& pair = pairs[index];
+        const auto own = all.subspan(index * drawn_bytes, drawn_bytes);
+        copy_bytes(pair.handle.bytes, own.first(Handle::size));
+        if (!pair.lasting || !has_handle_key_) {
+            copy_bytes(pair.secret.expose(), own.subspan(Handle::size));
+            continue;
+        }
+        const auto seed = MutableBytes(pair.handle.bytes).first(seed_bytes);
+        derive(MutableBytes(pair.handle.bytes).subspan(seed_bytes), tag_domain, seed, handle_key_);
+        derive(pair.secret.expose(), secret_domain, seed, handle_key_);
     }
-    auto& pair = add_pair(handle, public_key_of(secret));
-    pair.secret = std::move(secret);
-    pair.lasting = lasting;
-    return {pair.public_key, pair.handle};
+}
+
+void ShimKeys::make_pairs(std::span<NewPair> pairs) noexcept
+{
+    if (pairs.empty()) {
+        return;
+    }
+    draw_secrets(pairs);
+    std::array<PublicKeyJob, group_requests_max> jobs{};
+    for (std::size_t index = 0; index < pairs.size(); ++index) {
+        jobs[index] = {&pairs[index].secret, &pairs[index].public_key};
+    }
+    make_public_keys(std::span(jobs).first(pairs.size()));
+    const auto now = runtime_.ticks();
+    for (auto& made : pairs) {
+        auto& pair = add_pair(made.handle, made.public_key, now);
+        pair.secret = std::move(made.secret);
+        pair.lasting = made.lasting;
+    }
 }
 
 // [CURVE-36] Only ever as a long-term key: what else it may have been is over.
@@ -155,7 +176,7 @@ Pair* ShimKeys::derived_pair(const Handle& handle) noexcept
     }
     CurveSecretKey secret;
     derive(secret.expose(), secret_domain, seed, handle_key_);
-    auto& pair = add_pair(handle, public_key_of(secret));
+    auto& pair = add_pair(handle, public_key_of(secret), runtime_.ticks());
     pair.secret = std::move(secret);
     pair.lasting = true;
     pair.role = PairRole::long_term;
@@ -170,7 +191,7 @@ void ShimKeys::import_raw(const Handle& raw) noexcept
     }
     CurveSecretKey secret;
     copy_bytes(secret.expose(), raw.bytes);
-    auto& pair = add_pair(raw, public_key_of(secret));
+    auto& pair = add_pair(raw, public_key_of(secret), runtime_.ticks());
     pair.secret = std::move(secret);
     pair.lasting = true;
     pair.role = PairRole::long_term;

@@ -8,8 +8,7 @@
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
 #include "trusted/curve/streams.hpp"
-
-#include <algorithm>
+#include "trusted/runtime/chamber.hpp"
 
 namespace caisson::trusted::curve {
 
@@ -56,21 +55,49 @@ struct Shared {
     StreamLease opening;
 };
 
-// Who has a place in a table, and who used his longest ago.
+// Who has a place in a table, in the order of use: a list through the places, its end at N.
 template <std::size_t N>
 class Places {
   public:
-    // The place not used for longest; free ones first.
-    [[nodiscard]] std::size_t oldest() const noexcept
+    Places() noexcept
     {
-        return static_cast<std::size_t>(std::min_element(touched_.begin(), touched_.end()) - touched_.begin());
+        for (std::size_t index = 0; index <= N; ++index) {
+            next_[index] = static_cast<std::uint16_t>(index == N ? 0 : index + 1);
+            before_[index] = static_cast<std::uint16_t>(index == 0 ? N : index - 1);
+        }
     }
-    void touch(std::size_t index) noexcept { touched_[index] = ++clock_; }
-    void free(std::size_t index) noexcept { touched_[index] = 0; }
+
+    // The place not used for longest; free ones first.
+    [[nodiscard]] std::size_t oldest() const noexcept { return next_[N]; }
+    void touch(std::size_t index) noexcept { move(index, N); }
+    void free(std::size_t index) noexcept { move(index, next_[N]); }
 
   private:
-    std::uint64_t clock_ = 0; // of uses
-    std::array<std::uint64_t, N> touched_{};
+    static_assert(N < UINT16_MAX);
+
+    void move(std::size_t index, std::size_t before) noexcept
+    {
+        if (index == before) {
+            return;
+        }
+        next_[before_[index]] = next_[index];
+        before_[next_[index]] = before_[index];
+        next_[index] = static_cast<std::uint16_t>(before);
+        before_[index] = before_[before];
+        next_[before_[before]] = static_cast<std::uint16_t>(index);
+        before_[before] = static_cast<std::uint16_t>(index);
+    }
+
+    std::array<std::uint16_t, N + 1> next_{};
+    std::array<std::uint16_t, N + 1> before_{};
+};
+
+// A pair that is to be made.
+struct NewPair {
+    bool lasting = false;
+    CurveKey public_key;
+    Handle handle;
+    CurveSecretKey secret;
 };
 
 class ShimKeys {
@@ -80,9 +107,9 @@ class ShimKeys {
 
     ShimKeys(Runtime& runtime, KeyTable& keys, Streams& streams, GateOf gate_of, void* gate_context) noexcept;
 
-    // The pair not used for longest gives way. The handle of a lasting one is good in every chamber that has the same
-    // handle key.
-    [[nodiscard]] std::pair<CurveKey, Handle> make_pair(bool lasting) noexcept;
+    // Pairs not used for longest give way. The handle of a lasting one is good in every chamber that has the same
+    // handle key. Requires: group_requests_max of them at most.
+    void make_pairs(std::span<NewPair> pairs) noexcept;
     // A secret from elsewhere, which stands for itself from here on, as a long-term key.
     void import_raw(const Handle& secret) noexcept;
     // Requires: key.size() == HandleKey::size.
@@ -123,9 +150,10 @@ class ShimKeys {
         Pair* pair = nullptr;                   // a pair
     };
     [[nodiscard]] Result<SecretView> secret_of(const Handle& handle) noexcept;
+    void draw_secrets(std::span<NewPair> pairs) noexcept;
     [[nodiscard]] Pair* find_pair(const Handle& handle) noexcept;
     [[nodiscard]] Pair* derived_pair(const Handle& handle) noexcept;
-    [[nodiscard]] Pair& add_pair(const Handle& handle, const CurveKey& public_key) noexcept;
+    [[nodiscard]] Pair& add_pair(const Handle& handle, const CurveKey& public_key, std::uint64_t now_ticks) noexcept;
     void end_pair(Pair& pair) noexcept;
     void end_shared(Shared& shared) noexcept;
     [[nodiscard]] Result<Shared*> find_shared(const Handle& handle) noexcept;

@@ -6,13 +6,29 @@
 
 namespace caisson::trusted {
 
-// The chamber as the ring server sees it: one function, and private buffers for one request and one answer.
+// So many requests reach a chamber at once: what waited in one lane, and nobody waits for more. It is what public keys
+// need to share one inversion well.
+inline constexpr std::size_t group_requests_max = 64;
+
+// The chamber as the ring server sees it: one function that answers a group of requests, in their order, and private
+// buffers for the inputs and answers of a group; the largest request alone must fit.
 struct ChamberEntry {
-    airlock::Answer (*answer)(void* self, std::uint32_t request, Bytes input, MutableBytes output) noexcept = nullptr;
+    void (*answer)(void* self, std::span<airlock::Exchange> group) noexcept = nullptr;
     void* self = nullptr;
     MutableBytes input;
     MutableBytes output;
+    // A group is at most so large. Few for who answers one by one: the answers of a group go out together.
+    std::size_t group_requests = 8;
 };
+
+// ChamberEntry::answer of a chamber that answers its requests one by one.
+template <typename Chamber>
+void answer_each(void* self, std::span<airlock::Exchange> group) noexcept
+{
+    for (auto& exchange : group) {
+        exchange.answer = static_cast<Chamber*>(self)->answer(exchange.request, exchange.input, exchange.output);
+    }
+}
 
 // Called once, at the first entry. `features` are airlock::CpuFeature bits, those the own XFRM allows.
 [[nodiscard]] ChamberEntry start_chamber(Runtime& runtime, std::uint32_t features) noexcept;

@@ -34,7 +34,7 @@ void copy_words(std::uint8_t* to, const std::uint8_t* from, std::size_t size)
     store(to + size - sizeof(Word), last);
 }
 
-void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t size)
+[[gnu::always_inline]] inline void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t size)
 {
     if (size >= sizeof(Wide)) {
         copy_words<Wide>(to, from, size);
@@ -49,11 +49,7 @@ void copy_short(std::uint8_t* to, const std::uint8_t* from, std::size_t size)
     }
 }
 
-} // namespace
-
-extern "C" {
-
-void* memcpy(void* target, const void* source, std::size_t size)
+[[gnu::always_inline]] inline void* copy(void* target, const void* source, std::size_t size)
 {
     void* result = target;
     if (size <= short_bytes_max) {
@@ -62,6 +58,15 @@ void* memcpy(void* target, const void* source, std::size_t size)
     }
     __asm__ volatile("rep movsb" : "+D"(target), "+S"(source), "+c"(size) : : "memory");
     return result;
+}
+
+} // namespace
+
+extern "C" {
+
+void* memcpy(void* target, const void* source, std::size_t size)
+{
+    return copy(target, source, size);
 }
 
 void* memset(void* target, int value, std::size_t size)
@@ -87,7 +92,7 @@ void* memmove(void* target, const void* source, std::size_t size)
     auto* to = static_cast<std::uint8_t*>(target);
     const auto* from = static_cast<const std::uint8_t*>(source);
     if (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from) >= size) {
-        return memcpy(target, source, size);
+        return copy(target, source, size);
     }
     while (size-- > 0) {
         *reinterpret_cast<volatile std::uint8_t*>(to + size) = from[size];

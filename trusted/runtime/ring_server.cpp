@@ -1,6 +1,7 @@
 #include "trusted/runtime/ring_server.hpp"
 
 #include "core/check.hpp"
+#include "core/prefetch.hpp"
 #include "core/secret.hpp"
 #include "trusted/runtime/clock.hpp"
 
@@ -15,38 +16,51 @@ using airlock::SlotStatus;
 
 constexpr std::uint32_t spin_budget_ticks_max = 1'000'000;
 // Between two looks at the stop flag and the other lanes.
-constexpr std::uint32_t slots_per_turn = 64;
-constexpr std::size_t cache_line_bytes = 64;
+constexpr std::uint32_t slots_per_turn = 128;
+constexpr std::uint32_t slots_ahead = 8; // whose lines are asked for before they are looked at
 
-// The builtins are spelled out here: freestanding, the standard's names are calls, and this is the way of every
-// message.
-std::uint64_t load_word(const std::uint8_t* from) noexcept
-{
-    std::uint64_t word = 0;
-    __builtin_memcpy(&word, from, sizeof word);
-    return word;
-}
+// Two aligned 8-byte words: host memory is written in such words only (the stale-data advice for SGX).
+using Words = long long __attribute__((vector_size(16), aligned(8), may_alias));
+using Octets = long long __attribute__((vector_size(16), aligned(1), may_alias));
 
-void store_outside(std::uint8_t* outside, std::uint64_t word) noexcept
-{
-    __atomic_store_n(reinterpret_cast<std::uint64_t*>(outside), word, __ATOMIC_RELAXED);
-}
-
-// Host memory is written in aligned 8-byte words only (the stale-data advice for SGX).
 void write_outside(std::uint8_t* outside, Bytes inside) noexcept
 {
+    constexpr auto step = sizeof(Words);
     constexpr auto word_bytes = sizeof(std::uint64_t);
-    const auto whole = inside.size() / word_bytes * word_bytes;
-    for (std::size_t at = 0; at < whole; at += word_bytes) {
-        store_outside(outside + at, load_word(inside.data() + at));
+    const auto* from = inside.data();
+    auto size = inside.size();
+    for (; size >= step; size -= step, from += step, outside += step) {
+        *reinterpret_cast<volatile Words*>(outside) = *reinterpret_cast<const Octets*>(from);
     }
-    if (whole < inside.size()) {
+    while (size > 0) {
+        const auto count = std::min(size, word_bytes);
         std::uint64_t word = 0;
-        for (std::size_t at = inside.size(); at > whole; --at) {
-            word = word << 8U | inside[at - 1];
+        if (count == word_bytes) {
+            __builtin_memcpy(&word, from, word_bytes);
         }
-        store_outside(outside + whole, word);
+        for (auto at = count == word_bytes ? 0 : count; at > 0; --at) {
+            word = word << 8U | from[at - 1];
+        }
+        *reinterpret_cast<volatile std::uint64_t*>(outside) = word;
+        from += count;
+        outside += word_bytes;
+        size -= count;
     }
+}
+
+// Short as most are, without a call.
+void copy_inside(std::uint8_t* inside, const std::uint8_t* outside, std::size_t size) noexcept
+{
+    constexpr auto step = sizeof(Octets);
+    if (size < step || size > 8 * step) {
+        copy_bytes({inside, size}, {outside, size});
+        return;
+    }
+    const auto last = *reinterpret_cast<const Octets*>(outside + size - step);
+    for (std::size_t at = 0; at < size - step; at += step) {
+        *reinterpret_cast<Octets*>(inside + at) = *reinterpret_cast<const Octets*>(outside + at);
+    }
+    *reinterpret_cast<Octets*>(inside + size - step) = last;
 }
 
 void write_outcome(Slot& outside, std::uint32_t status, std::uint32_t output_size) noexcept
@@ -55,18 +69,12 @@ void write_outcome(Slot& outside, std::uint32_t status, std::uint32_t output_siz
     __atomic_store_n(reinterpret_cast<std::uint64_t*>(&outside.status), word, __ATOMIC_RELEASE);
 }
 
-constexpr int for_reading = 0;
-constexpr int for_writing = 1;
-
-// The first lines of what lies outside; most messages are short.
-template <int purpose>
-void call_near(const std::uint8_t* outside, std::size_t size) noexcept
-{
-    if (size > 0) {
-        __builtin_prefetch(outside, purpose);
-        __builtin_prefetch(outside + std::min(size - 1, cache_line_bytes), purpose);
-    }
-}
+// So much is wiped at one go, the room between the answers with them; where a group has large buffers, only its
+// answers.
+constexpr std::size_t wiped_whole_max = std::size_t{32} << 10U;
+// What a group brings in and takes out; a larger request is a group of its own. The lines of the next group travel
+// while this one is worked on, and all of it stays in the nearest cache.
+constexpr std::size_t group_bytes_max = std::size_t{8} << 10U;
 
 bool inside_arena(std::uint64_t offset, std::uint64_t size) noexcept
 {
@@ -76,6 +84,13 @@ bool inside_arena(std::uint64_t offset, std::uint64_t size) noexcept
 std::uint64_t rounded_up(std::uint64_t size) noexcept
 {
     return (size + 7U) & ~std::uint64_t{7};
+}
+
+// Inside, inputs and outputs lie one behind the other, so that little is wiped.
+std::size_t spaced(std::size_t size) noexcept
+{
+    constexpr std::size_t alignment = 16;
+    return (size + alignment - 1) & ~(alignment - 1);
 }
 
 std::uint32_t status_of(const airlock::Answer& answer) noexcept
@@ -97,7 +112,7 @@ RingServer::RingServer(airlock::Ring& ring, const ChamberEntry& chamber, std::ui
     , chamber_(chamber)
     , spin_budget_ticks_(std::min(spin_budget_ticks, spin_budget_ticks_max))
 {
-    CHECK(chamber_.answer != nullptr);
+    CHECK(chamber_.answer != nullptr && chamber_.group_requests <= group_requests_max);
     for (std::uint32_t lane = 0; lane < airlock::lane_count; ++lane) {
         tails_[lane] = ring_.lanes[lane].tail.load(std::memory_order_relaxed);
     }
@@ -110,62 +125,107 @@ bool RingServer::is_sound(const Slot& slot) const noexcept
            inside_arena(slot.output_offset, rounded_up(output_room)) && slot.output_offset % 8 == 0;
 }
 
-// `slot` is our copy of `outside`, and nothing of `outside` is read again. One handler call for each request: a chamber
-// that answers a run of equal requests with one call takes the run from the group that take_slots has copied.
-void RingServer::answer(std::uint32_t lane, const Slot& slot, Slot& outside) noexcept
+// Copies the inputs of sound slots from `first` on, as many as our buffers take, and lays out their outputs; returns
+// the position behind them. What the slots say is our copy, and nothing outside is read again.
+std::uint32_t RingServer::take_inputs(std::uint32_t lane, const Group& group, std::uint32_t first) noexcept
 {
-    if (!is_sound(slot)) {
-        write_outcome(outside, static_cast<std::uint32_t>(SlotStatus::bad_slot), 0);
-        return;
+    const auto* arena = ring_.arenas[lane];
+    std::size_t input_used = 0;
+    std::size_t output_used = 0;
+    auto index = first;
+    for (; index < group.count && group.sound[index]; ++index) {
+        const auto& slot = group.slots[index];
+        const auto output_room = std::min<std::size_t>(slot.output_capacity, chamber_.output.size());
+        if (index != first && (slot.input_size > chamber_.input.size() - input_used ||
+                               output_room > chamber_.output.size() - output_used)) {
+            break;
+        }
+        auto& exchange = exchanges_[index - first];
+        exchange.request = slot.request;
+        exchange.input = chamber_.input.subspan(input_used, slot.input_size);
+        exchange.output = chamber_.output.subspan(output_used, output_room);
+        exchange.answer = {};
+        copy_inside(exchange.input.data(), arena + slot.input_offset, slot.input_size);
+        input_used = std::min(input_used + spaced(slot.input_size), chamber_.input.size());
+        output_used = std::min(output_used + spaced(output_room), chamber_.output.size());
     }
-    auto* arena = ring_.arenas[lane];
-    const auto input = chamber_.input.first(slot.input_size);
-    copy_bytes(input, {arena + slot.input_offset, slot.input_size});
-    const auto output = chamber_.output.first(std::min<std::size_t>(slot.output_capacity, chamber_.output.size()));
-
-    const auto answer = chamber_.answer(chamber_.self, slot.request, input, output);
-    const auto written = answer.refusal == airlock::Refusal::none && answer.result ? *answer.result : 0;
-    CHECK(written <= output.size());
-    write_outside(arena + slot.output_offset, output.first(written));
-    write_outcome(outside, status_of(answer), static_cast<std::uint32_t>(written));
-    wipe(input);
-    wipe(output.first(written));
+    return index;
 }
 
-// One copy of each slot that is published, together, so that their cache lines travel at the same time; then hints for
-// what will be touched next, to be there when it is: they change nothing, and only lines of the ring are named.
+// Outwards go the answers, then each status, in the order of the slots.
+void RingServer::give_answers(std::uint32_t lane_index, const Group& group, std::uint32_t first,
+                              std::uint32_t end) noexcept
+{
+    auto& slots = ring_.lanes[lane_index].slots;
+    const auto& newest = exchanges_[end - first - 1].output;
+    const auto output_bytes = static_cast<std::size_t>(newest.data() - chamber_.output.data()) + newest.size();
+    const bool whole = output_bytes <= wiped_whole_max;
+    for (auto index = first; index < end; ++index) {
+        const auto& exchange = exchanges_[index - first];
+        const auto& answer = exchange.answer;
+        const auto written = answer.refusal == airlock::Refusal::none && answer.result ? *answer.result : 0;
+        CHECK(written <= exchange.output.size());
+        write_outside(ring_.arenas[lane_index] + group.slots[index].output_offset, exchange.output.first(written));
+        write_outcome(slots[(group.first + index) % airlock::slots_per_lane], status_of(answer),
+                      static_cast<std::uint32_t>(written));
+        if (!whole) {
+            wipe(exchange.output.first(written));
+        }
+    }
+    const auto& input = exchanges_[end - first - 1].input;
+    wipe(chamber_.input.first(static_cast<std::size_t>(input.data() - chamber_.input.data()) + input.size()));
+    if (whole) {
+        wipe(chamber_.output.first(output_bytes));
+    }
+}
+
+// One copy of each slot that is published, as many as make a group; then hints for what will be touched next, to be
+// there when it is: they change nothing, and only lines of the ring are named.
 void RingServer::take_slots(std::uint32_t lane_index, std::uint32_t position, Group& group) const noexcept
 {
     const auto& slots = ring_.lanes[lane_index].slots;
+    const auto* arena = ring_.arenas[lane_index];
     group.first = position;
     group.count = 0;
-    for (; group.count < slots_per_publish; ++group.count) {
+    std::size_t bytes = 0;
+    while (group.count < chamber_.group_requests) {
         const auto& outside = slots[(position + group.count) % airlock::slots_per_lane];
         if (!airlock::is_published(outside, position + group.count)) {
             break;
         }
-        __builtin_memcpy(&group.slots[group.count], &outside, sizeof(Slot));
-    }
-    __asm__ volatile("" : : : "memory"); // one copy: the compiler may not look outside again
-    if (group.count < 2) {
-        return;
-    }
-    for (std::uint32_t index = 0; index < group.count; ++index) {
-        const auto& slot = group.slots[index];
-        if (is_sound(slot)) {
-            call_near<for_reading>(ring_.arenas[lane_index] + slot.input_offset, slot.input_size);
-            call_near<for_writing>(ring_.arenas[lane_index] + slot.output_offset, slot.output_capacity);
+        auto& slot = group.slots[group.count];
+        __builtin_memcpy(&slot, &outside, sizeof(Slot));
+        __asm__ volatile("" : : : "memory"); // one copy: the compiler may not look outside again
+        const bool sound = is_sound(slot);
+        const auto output_room = std::min<std::size_t>(slot.output_capacity, chamber_.output.size());
+        bytes += sound ? slot.input_size + output_room : 0;
+        if (group.count > 0 && bytes > group_bytes_max) {
+            break;
         }
-        const auto next = position + group.count + index;
-        __builtin_prefetch(&slots[next % airlock::slots_per_lane], for_writing);
+        group.sound[group.count++] = sound;
+        if (sound) {
+            take_over(arena + slot.input_offset, std::min<std::size_t>(slot.input_size, group_bytes_max));
+            take_over(arena + slot.output_offset, std::min(output_room, group_bytes_max));
+        }
+        take_over(&slots[(position + group.count + slots_ahead) % airlock::slots_per_lane]);
     }
 }
 
+// The whole group in one call of the chamber, unless it is larger than our buffers or a slot of it is unsound.
 void RingServer::answer_group(std::uint32_t lane_index, const Group& group) noexcept
 {
-    auto& lane = ring_.lanes[lane_index];
-    for (std::uint32_t index = 0; index < group.count; ++index) {
-        answer(lane_index, group.slots[index], lane.slots[(group.first + index) % airlock::slots_per_lane]);
+    std::uint32_t index = 0;
+    while (index < group.count) {
+        const auto end = take_inputs(lane_index, group, index);
+        if (end == index) {
+            auto& outside = ring_.lanes[lane_index].slots[(group.first + index) % airlock::slots_per_lane];
+            write_outcome(outside, static_cast<std::uint32_t>(SlotStatus::bad_slot), 0);
+            ++index;
+            continue;
+        }
+        chamber_.answer(chamber_.self, std::span(exchanges_).first(end - index));
+        give_answers(lane_index, group, index, end);
+        index = end;
     }
     tails_[lane_index] = group.first + group.count;
 }

@@ -29,22 +29,24 @@ class RingServer {
     [[nodiscard]] bool anything_waits() const noexcept;
     // A producer that sleeps is woken by the loader: an enclave makes no system calls.
     [[nodiscard]] bool producer_sleeps() const noexcept;
-    static constexpr std::uint32_t slots_per_publish = 8;
     struct Group {
         std::uint32_t first = 0; // position
         std::uint32_t count = 0;
-        std::array<airlock::Slot, slots_per_publish> slots{};
+        std::array<airlock::Slot, group_requests_max> slots{};
+        std::array<bool, group_requests_max> sound{};
     };
 
     void take_slots(std::uint32_t lane, std::uint32_t position, Group& group) const noexcept;
     void answer_group(std::uint32_t lane, const Group& group) noexcept;
+    [[nodiscard]] std::uint32_t take_inputs(std::uint32_t lane, const Group& group, std::uint32_t first) noexcept;
+    void give_answers(std::uint32_t lane, const Group& group, std::uint32_t first, std::uint32_t end) noexcept;
     [[nodiscard]] bool is_sound(const airlock::Slot& slot) const noexcept;
-    void answer(std::uint32_t lane, const airlock::Slot& slot, airlock::Slot& outside) noexcept;
 
     airlock::Ring& ring_;
     ChamberEntry chamber_;
     std::uint32_t spin_budget_ticks_;
     std::array<Group, 2> groups_{};
+    std::array<airlock::Exchange, group_requests_max> exchanges_{};
     std::array<std::uint32_t, airlock::lane_count> tails_{}; // ours; the copy in the ring is for the producers
 };
 

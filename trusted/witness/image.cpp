@@ -12,17 +12,12 @@ alignas(witness::Chamber) ByteArray<sizeof(witness::Chamber)> storage;
 alignas(64) ByteArray<airlock::payload_bytes_max> input;
 alignas(64) ByteArray<airlock::payload_bytes_max> output;
 
-airlock::Answer answer(void* self, std::uint32_t request, Bytes request_input, MutableBytes request_output) noexcept
-{
-    return static_cast<witness::Chamber*>(self)->answer(request, request_input, request_output);
-}
-
 } // namespace
 
 ChamberEntry start_chamber(Runtime& runtime, std::uint32_t /*features*/) noexcept
 {
     auto* const chamber = new (storage.data()) witness::Chamber(runtime);
-    return {answer, chamber, input, output};
+    return {answer_each<witness::Chamber>, chamber, input, output};
 }
 
 } // namespace caisson::trusted

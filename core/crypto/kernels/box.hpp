@@ -70,7 +70,7 @@ inline const std::uint8_t* movable_source(Bytes text, std::uint8_t* to) noexcept
     if (to_address <= from_address || to_address - from_address >= text.size()) {
         return text.data();
     }
-    std::memmove(to, text.data(), text.size());
+    __builtin_memmove(to, text.data(), text.size());
     return to;
 }
 

@@ -142,7 +142,7 @@ struct Lanes {
     {
         for (std::size_t index = 0; index < half_words; ++index) {
             std::uint32_t word;
-            std::memcpy(&word, key.expose().data() + 4 * index, sizeof word);
+            __builtin_memcpy(&word, key.expose().data() + 4 * index, sizeof word);
             initial[key_word(index)].value = splat(word);
         }
     }
@@ -199,10 +199,10 @@ template <typename Word>
 {
     Word text;
     Word other;
-    std::memcpy(&text, from, sizeof text);
-    std::memcpy(&other, key, sizeof other);
+    __builtin_memcpy(&text, from, sizeof text);
+    __builtin_memcpy(&other, key, sizeof other);
     text = static_cast<Word>(text ^ other);
-    std::memcpy(to, &text, sizeof text);
+    __builtin_memcpy(to, &text, sizeof text);
 }
 
 // Adds 32 octets of key stream, or as many as there are of the text.
@@ -317,7 +317,7 @@ class PolyFour {
     {
         std::array<std::uint64_t, limbs> h;
         for (std::size_t i = 0; i < limbs; ++i) {
-            std::memcpy(&h[i], reinterpret_cast<const std::uint8_t*>(&state_[i]) + 8 * lane, sizeof h[i]);
+            __builtin_memcpy(&h[i], reinterpret_cast<const std::uint8_t*>(&state_[i]) + 8 * lane, sizeof h[i]);
         }
         for (std::size_t i = 0; i + 1 < limbs; ++i) {
             h[i + 1] += h[i] >> 26U;
@@ -399,7 +399,7 @@ class PolyFour {
 // The first halves of block 0: the keys of the tags.
 class PolyKeys {
   public:
-    explicit PolyKeys(const Lanes& state) noexcept { std::memcpy(of_, state.low, sizeof of_); }
+    explicit PolyKeys(const Lanes& state) noexcept { __builtin_memcpy(of_, state.low, sizeof of_); }
     ~PolyKeys() { wipe({reinterpret_cast<std::uint8_t*>(of_), sizeof of_}); }
     PolyKeys(const PolyKeys&) = delete;
     PolyKeys& operator=(const PolyKeys&) = delete;
@@ -451,7 +451,7 @@ class PolyKeys {
             } else {
                 words = padded_block({from[lane] + at, size});
             }
-            std::memcpy(block[lane], words.data(), sizeof words);
+            __builtin_memcpy(block[lane], words.data(), sizeof words);
         }
     }
 
@@ -475,7 +475,7 @@ void seal_group(Lanes& state, const BoxJob* const* jobs, std::size_t count) noex
     std::array<BoxTag, lanes> tags;
     keys.write_tags(ciphertext, count, tags);
     for (std::size_t lane = 0; lane < count; ++lane) {
-        std::memcpy(jobs[lane]->to, tags[lane].data(), box_tag_bytes);
+        __builtin_memcpy(jobs[lane]->to, tags[lane].data(), box_tag_bytes);
     }
 }
 

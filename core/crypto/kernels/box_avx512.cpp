@@ -24,7 +24,7 @@ struct Words {
 
     explicit Words(const BoxPosition& at) noexcept
     {
-        std::memcpy(key.data(), at.key.expose().data(), sizeof key);
+        __builtin_memcpy(key.data(), at.key.expose().data(), sizeof key);
         const auto nonce = __builtin_bswap64(at.counter);
         nonce0 = static_cast<std::uint32_t>(nonce);
         nonce1 = static_cast<std::uint32_t>(nonce >> 32U);

@@ -97,7 +97,7 @@ void set_one_key(LaneState& state, const BoxSubkey& key) noexcept
 {
     for (std::size_t index = 0; index < 8; ++index) {
         std::uint32_t word;
-        std::memcpy(&word, key.expose().data() + 4 * index, sizeof word);
+        __builtin_memcpy(&word, key.expose().data() + 4 * index, sizeof word);
         state.initial[key_word(index)].value = splat32(word);
     }
 }
@@ -493,7 +493,7 @@ void seal_group(Scratch& scratch, Group& group) noexcept
     });
     const Tags tags(scratch);
     for (std::size_t lane = 0; lane < group.count; ++lane) {
-        std::memcpy(group.job[lane]->to, tags.lane(lane), box_tag_bytes);
+        __builtin_memcpy(group.job[lane]->to, tags.lane(lane), box_tag_bytes);
     }
 }
 

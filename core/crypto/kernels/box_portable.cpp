@@ -39,8 +39,8 @@ State initial_state(const std::uint8_t* key, const std::array<std::uint32_t, 4>&
     State x{};
     for (std::size_t index = 0; index < 4; ++index) {
         x[5 * index] = salsa20_sigma[index];
-        std::memcpy(&x[1 + index], key + 4 * index, 4);
-        std::memcpy(&x[11 + index], key + 16 + 4 * index, 4);
+        __builtin_memcpy(&x[1 + index], key + 4 * index, 4);
+        __builtin_memcpy(&x[11 + index], key + 16 + 4 * index, 4);
         x[6 + index] = input[index];
     }
     return x;
@@ -57,7 +57,7 @@ void write_block(const BoxPosition& at, std::uint64_t index, std::uint8_t* block
     for (std::size_t word = 0; word < x.size(); ++word) {
         x[word] += initial[word];
     }
-    std::memcpy(block, x.data(), sizeof x);
+    __builtin_memcpy(block, x.data(), sizeof x);
     wipe({reinterpret_cast<std::uint8_t*>(x.data()), sizeof x});
     wipe({reinterpret_cast<std::uint8_t*>(initial.data()), sizeof initial});
 }
@@ -117,11 +117,11 @@ void hsalsa20(std::span<std::uint8_t, 32> output, std::span<const std::uint8_t, 
               std::span<const std::uint8_t, 32> key) noexcept
 {
     std::array<std::uint32_t, 4> words;
-    std::memcpy(words.data(), input.data(), input.size());
+    __builtin_memcpy(words.data(), input.data(), input.size());
     auto x = initial_state(key.data(), words);
     twenty_rounds(x);
     std::array<std::uint32_t, 8> out{x[0], x[5], x[10], x[15], x[6], x[7], x[8], x[9]};
-    std::memcpy(output.data(), out.data(), sizeof out);
+    __builtin_memcpy(output.data(), out.data(), sizeof out);
     wipe({reinterpret_cast<std::uint8_t*>(out.data()), sizeof out});
     wipe({reinterpret_cast<std::uint8_t*>(x.data()), sizeof x});
 }

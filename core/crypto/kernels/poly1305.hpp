@@ -14,7 +14,7 @@ __extension__ using Wide = unsigned __int128;
 inline std::uint64_t load64(const std::uint8_t* from) noexcept
 {
     std::uint64_t value;
-    std::memcpy(&value, from, sizeof value);
+    __builtin_memcpy(&value, from, sizeof value);
     return value;
 }
 
@@ -143,8 +143,8 @@ class Poly1305 {
         const Wide sum = static_cast<Wide>(low) + s_low_;
         const auto tag_low = static_cast<std::uint64_t>(sum);
         const std::uint64_t tag_high = high + s_high_ + static_cast<std::uint64_t>(sum >> 64U);
-        std::memcpy(tag, &tag_low, sizeof tag_low);
-        std::memcpy(tag + sizeof tag_low, &tag_high, sizeof tag_high);
+        __builtin_memcpy(tag, &tag_low, sizeof tag_low);
+        __builtin_memcpy(tag + sizeof tag_low, &tag_high, sizeof tag_high);
     }
 
   private:

@@ -70,7 +70,7 @@ void store(const Group& group, Field& a, __mmask8 zero) noexcept
     }
     for (std::size_t lane = 0; lane < group.count; ++lane) {
         for (std::size_t index = 0; index < words; ++index) {
-            std::memcpy(group.job[lane]->out + 8 * index, &word[index][lane], sizeof word[index][lane]);
+            __builtin_memcpy(group.job[lane]->out + 8 * index, &word[index][lane], sizeof word[index][lane]);
         }
     }
     wipe_object(word, sizeof word);

@@ -98,7 +98,7 @@ struct World {
     std::unique_ptr<Chamber> chamber = std::make_unique<Chamber>(runtime);
     protocol::test::Signer verifier{1};
 
-    Said ask(Request request, const Buffer& input)
+    Said ask(Request request, Buffer input)
     {
         Buffer output(airlock::payload_bytes_max);
         const auto answer = chamber->answer(static_cast<std::uint32_t>(request), input, output);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace caisson::trusted {
@@ -17,19 +18,22 @@ class RingServerTest : public testing::Test {
   protected:
     RingServerTest() { std::memset(ring_->arenas, untouched, sizeof ring_->arenas); }
 
-    static airlock::Answer echo(void* self, std::uint32_t /*request*/, Bytes input, MutableBytes output) noexcept
+    static void echo(void* self, std::span<airlock::Exchange> group) noexcept
     {
         auto& test = *static_cast<RingServerTest*>(self);
-        ++test.calls_;
+        test.groups_.push_back(group.size());
         if (test.during_call_ != nullptr) {
             test.during_call_(*test.ring_);
         }
-        if (test.answer_.refusal != airlock::Refusal::none || !test.answer_.result) {
-            return test.answer_;
+        for (auto& exchange : group) {
+            ++test.calls_;
+            exchange.answer = test.answer_;
+            if (test.answer_.refusal == airlock::Refusal::none && test.answer_.result) {
+                const auto size = std::min(exchange.input.size(), exchange.output.size());
+                copy_bytes(exchange.output, exchange.input.first(size));
+                exchange.answer.result = size;
+            }
         }
-        const auto size = std::min(input.size(), output.size());
-        copy_bytes(output, input.first(size));
-        return {airlock::Refusal::none, size};
     }
 
     airlock::Slot& slot(std::uint32_t index = 0) { return ring_->lanes[0].slots[index % airlock::slots_per_lane]; }
@@ -62,9 +66,10 @@ class RingServerTest : public testing::Test {
     std::vector<std::uint8_t> input_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
     std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
     int calls_ = 0;
+    std::vector<std::size_t> groups_; // their sizes
     void (*during_call_)(airlock::Ring&) = nullptr;
     airlock::Answer answer_;
-    RingServer server_{*ring_, {echo, this, input_, output_}, 0};
+    RingServer server_{*ring_, {echo, this, input_, output_, group_requests_max}, 0};
 };
 
 TEST_F(RingServerTest, a_request_is_answered_and_its_buffers_inside_are_wiped)
@@ -177,19 +182,20 @@ TEST_F(RingServerTest, an_answered_slot_is_not_served_again)
 
 TEST_F(RingServerTest, slots_that_change_while_the_group_before_them_is_answered_are_read_once)
 {
-    for (std::uint32_t index = 0; index < 16; ++index) {
+    constexpr std::uint32_t taken = 2 * group_requests_max;
+    for (std::uint32_t index = 0; index < taken; ++index) {
         slot(index) = {1, 8, 0, 4096 + std::uint64_t{64} * index, 64, 0, 0, SlotStatus::pending, 0};
     }
     during_call_ = [](airlock::Ring& ring) {
-        for (std::uint32_t index = 0; index < 16; ++index) {
+        for (std::uint32_t index = 0; index < taken; ++index) {
             auto& changed = ring.lanes[0].slots[index];
             changed.output_offset = ~std::uint64_t{0};
             changed.input_offset = ~std::uint64_t{0};
             changed.input_size = ~0U;
         }
     };
-    serve_to(16);
-    for (std::uint32_t index = 0; index < 16; ++index) {
+    serve_to(taken);
+    for (std::uint32_t index = 0; index < taken; ++index) {
         EXPECT_EQ(slot(index).status, SlotStatus::answered) << index;
     }
 }
@@ -248,6 +254,55 @@ TEST_F(RingServerTest, a_full_lane_is_answered_and_the_counters_wrap)
         serve_to(round * airlock::slots_per_lane);
         EXPECT_EQ(calls_, static_cast<int>(round * airlock::slots_per_lane));
     }
+}
+
+TEST_F(RingServerTest, what_waits_in_a_lane_is_answered_as_one_group_each_with_its_own_buffers)
+{
+    for (std::uint32_t index = 0; index < 5; ++index) {
+        slot(index) = {1, 8, 64 * index, 4096 + std::uint64_t{64} * index, 64, 0, 0, SlotStatus::pending, 0};
+        std::memset(ring_->arenas[0] + std::size_t{64} * index, static_cast<int>(index + 1), 8);
+    }
+    serve_to(5);
+    EXPECT_EQ(groups_, std::vector<std::size_t>({5}));
+    for (std::uint32_t index = 0; index < 5; ++index) {
+        EXPECT_EQ(ring_->arenas[0][4096 + std::size_t{64} * index], index + 1);
+    }
+}
+
+TEST_F(RingServerTest, a_group_that_the_buffers_do_not_hold_goes_in_parts)
+{
+    constexpr auto large = static_cast<std::uint32_t>(airlock::payload_bytes_max);
+    slot(0) = {1, 8, 0, 0, 64, 0, 0, SlotStatus::pending, 0};
+    slot(1) = {1, large, 0, airlock::lane_arena_bytes / 2, large, 0, 0, SlotStatus::pending, 0};
+    slot(2) = {1, 8, 0, 0, large, 0, 0, SlotStatus::pending, 0};
+    slot(3) = {1, 8, 0, 0, ~0U, 0, 0, SlotStatus::pending, 0};
+    serve_to(4);
+    EXPECT_EQ(groups_, std::vector<std::size_t>({1, 1, 1, 1}));
+    EXPECT_EQ(slot(1).output_size, large);
+    EXPECT_EQ(slot(3).status, SlotStatus::answered);
+}
+
+TEST_F(RingServerTest, an_unsound_slot_in_a_group_is_refused_and_its_neighbours_are_answered)
+{
+    slot(0) = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
+    slot(1) = {1, 8, airlock::lane_arena_bytes, 4160, 64, 0, 0, SlotStatus::pending, 0};
+    slot(2) = {1, 8, 0, 4224, 64, 0, 0, SlotStatus::pending, 0};
+    serve_to(3);
+    EXPECT_EQ(slot(0).status, SlotStatus::answered);
+    EXPECT_EQ(slot(1).status, SlotStatus::bad_slot);
+    EXPECT_EQ(slot(2).status, SlotStatus::answered);
+    EXPECT_EQ(calls_, 2);
+}
+
+TEST_F(RingServerTest, what_a_group_left_inside_is_wiped)
+{
+    std::memset(ring_->arenas[0], 0x5c, 4096);
+    for (std::uint32_t index = 0; index < 5; ++index) {
+        slot(index) = {1, 100, 64 * index, 4096 + std::uint64_t{128} * index, 128, 0, 0, SlotStatus::pending, 0};
+    }
+    serve_to(5);
+    EXPECT_EQ(std::count(input_.begin(), input_.end(), 0), static_cast<std::ptrdiff_t>(input_.size()));
+    EXPECT_EQ(std::count(output_.begin(), output_.end(), 0), static_cast<std::ptrdiff_t>(output_.size()));
 }
 
 TEST_F(RingServerTest, the_stop_flag_ends_serving)
