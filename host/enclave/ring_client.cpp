@@ -1,12 +1,14 @@
 #include "host/enclave/ring_client.hpp"
 
 #include "core/check.hpp"
+#include "core/prefetch.hpp"
 #include "host/enclave/ring_bell.hpp"
 
 #include <x86intrin.h>
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 namespace caisson::host::enclave {
 namespace {
@@ -19,9 +21,14 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint32_t nap_ms = 10; // between two looks whether the chamber still serves
 // Whoever gets no CPU at all is given this long, and four times its patience if that is more.
 constexpr auto starved_max = std::chrono::seconds(10);
+// To be woken costs the chamber an exit and an entry. While it is awake, and so at work, who has spun enough first
+// looks again after sleeps as short as the kernel makes them (50 us more than is asked for): most of what takes longer
+// than the spin budget, a batch of keys or a handshake, ends then.
+constexpr auto short_sleep = std::chrono::microseconds(1);
+constexpr int short_sleeps_max = 8;
 constexpr std::size_t batch_max = 64;
-constexpr std::uint32_t group_slots = 8; // published, and called near, together
-constexpr std::size_t near_bytes = 192;
+constexpr std::uint32_t group_slots = 8;                   // published, and called near, together
+constexpr std::size_t ahead_bytes = std::size_t{2} << 10U; // of answers, asked for before they are looked at
 static_assert(2 * airlock::payload_bytes_max + 128 <= airlock::lane_arena_bytes &&
               batch_max <= airlock::slots_per_lane);
 
@@ -226,7 +233,7 @@ std::size_t RingClient::publish(std::span<Call> calls, Place place)
 void RingClient::lay_out(const Call& call, const InFlight& flight) noexcept
 {
     auto* arena = ring_.arenas[0];
-    __builtin_prefetch(&lane_.slots[(flight.end_slot + group_slots) % airlock::slots_per_lane], 1);
+    take_over(&lane_.slots[(flight.end_slot + group_slots) % airlock::slots_per_lane]);
     copy_bytes({arena + flight.end, call.input_head.size()}, call.input_head);
     copy_bytes({arena + flight.end + call.input_head.size(), call.input.size()}, call.input);
     lane_.slots[flight.end_slot % airlock::slots_per_lane] =
@@ -249,6 +256,7 @@ void RingClient::show(std::uint32_t first, std::uint32_t end) noexcept
     }
 }
 
+// Lines that the chamber has written travel many at once instead of one after the other; we read and then wipe them.
 // Waits for the last answer of the flight, not for each few: a line that one side polls costs the other side's store.
 void RingClient::land_oldest()
 {
@@ -260,12 +268,15 @@ void RingClient::land_oldest()
     auto* arena = ring_.arenas[0];
     auto at = flight.begin;
     auto slot = flight.first_slot;
-    call_near(flight, at, slot, group_slots);
+    auto near = at;
     for (auto& call : flight.calls) {
         if (!fits_the_airlock(call)) {
             continue;
         }
-        call_near(flight, at + group_slots * arena_bytes_of(call), slot + group_slots, 1);
+        const auto wanted = std::min(at + arena_bytes_of(call) + ahead_bytes, flight.end);
+        take_over(arena + near, wanted - near);
+        near = wanted;
+        take_over(&lane_.slots[(slot + group_slots) % airlock::slots_per_lane]);
         finish(call, {at, at + rounded_up(input_bytes_of(call))}, slot, answered);
         at += arena_bytes_of(call);
         ++slot;
@@ -275,22 +286,6 @@ void RingClient::land_oldest()
     }
     freed_ = flight.end_slot;
     ++landed_;
-}
-
-// Lines that the chamber has written travel many at once instead of one after the other; we read and then wipe them.
-// A guess: as if all calls were as large as this one.
-void RingClient::call_near(const InFlight& flight, std::size_t at, std::uint32_t slot,
-                           std::uint32_t count) const noexcept
-{
-    const auto* arena = ring_.arenas[0];
-    const auto end = std::min(at + count * near_bytes, flight.end);
-    for (; at < end; at += 64) {
-        __builtin_prefetch(arena + at, 1);
-    }
-    const auto end_slot = std::min(slot + count, flight.end_slot);
-    for (; slot < end_slot; ++slot) {
-        __builtin_prefetch(&lane_.slots[slot % airlock::slots_per_lane]);
-    }
 }
 
 void RingClient::finish(Call& call, Where where, std::uint32_t slot, const Status& answered)
@@ -356,7 +351,7 @@ std::uint32_t RingClient::answers_of(const InFlight& flight) const noexcept
 
 Status RingClient::wait_for(const InFlight& flight)
 {
-    if (spin_for(flight)) {
+    if (spin_for(flight) || sleep_shortly_for(flight)) {
         return {};
     }
     const auto began = Clock::now();
@@ -377,6 +372,20 @@ Status RingClient::wait_for(const InFlight& flight)
             return std::unexpected(gone_error);
         }
     }
+}
+
+bool RingClient::sleep_shortly_for(const InFlight& flight) noexcept
+{
+    for (int count = 0; spin_ticks_ != 0 && count < short_sleeps_max; ++count) {
+        if (ring_.chamber_asleep.load(std::memory_order_relaxed) != 0) {
+            break;
+        }
+        std::this_thread::sleep_for(short_sleep);
+        if (is_answered(flight.end_slot)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void RingClient::sleep_until_more(std::uint32_t end_slot) noexcept

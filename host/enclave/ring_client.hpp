@@ -74,10 +74,10 @@ class RingClient {
     void show(std::uint32_t first, std::uint32_t end) noexcept;
     // Waits for the oldest flight, then walks over its calls as `publish` did.
     void land_oldest();
-    void call_near(const InFlight& flight, std::size_t at, std::uint32_t slot, std::uint32_t count) const noexcept;
     void finish(Enclave::Call& call, Where where, std::uint32_t slot, const Status& answered);
     [[nodiscard]] Status wait_for(const InFlight& flight);
     [[nodiscard]] bool spin_for(const InFlight& flight) const noexcept;
+    [[nodiscard]] bool sleep_shortly_for(const InFlight& flight) noexcept;
     // How many of its requests, from the first on, are answered.
     [[nodiscard]] std::uint32_t answers_of(const InFlight& flight) const noexcept;
     [[nodiscard]] bool is_answered(std::uint32_t end_slot) const noexcept;
