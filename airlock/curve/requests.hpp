@@ -37,9 +37,8 @@ enum class Request : std::uint32_t {
 
     // Messages of one session, messages_per_request_max at most, for the price of one request.
     produce_messages = 38, // session u32, (text_bytes u32, flags u32, text)... -> MESSAGE body...; all or none
-    process_messages =
-        37, // session u32, (body_bytes u32, MESSAGE body)... -> (flags u32, text)...: as many as open; one
-            // that does not ends the session, and is an error only if it is the first
+    process_messages = 39, // session u32, (body_bytes u32, MESSAGE body)... -> (flags u32, text)...
+                           // as many as open; one that does not ends the session, an error only if it is the first
 
     // A message larger than a request, in pieces of any size. The host keeps what comes out until the end is there.
     produce_message_begin = 24,  // session u32, flags u32, text_bytes u64 -> body[33], its tag still zeros

@@ -141,7 +141,7 @@ def usage_errors_name_the_cause_and_where_help_is(home):
 
 def help_is_for_newcomers_and_fits_80_columns(home):
     for words in ([], ["key"], ["key", "new"], ["key", "show"], ["key", "import"], ["key", "export"], ["key", "list"],
-                  ["key", "remove"], ["run"], ["version"], ["doctor"]):
+                  ["key", "remove"], ["run"], ["version"], ["doctor"], ["bench"], ["bench", "paper"]):
         text = home.verb(*words, "--help")
         expect("Usage: caisson" in text and "--json" in text, f"help of {words}: {text}")
         for line in text.split("\n"):
