@@ -385,7 +385,7 @@ Outcome<PaperCase> measure_seals(const Place& place, const char* name, std::size
     }
     Pipeline pipeline(enclave, work);
     Sodium sodium;
-    const auto measured = by_turns(name, place, pipeline, batch, [&sodium] {
+    auto measured = by_turns(name, place, pipeline, batch, [&sodium] {
         for (std::size_t count = 0; count < batch; ++count) {
             sodium.seal();
         }
