@@ -11,6 +11,7 @@
 namespace caisson::protocol::evidence {
 
 // From good to bad within each kind of trouble; names as in Intel's JSON.
+// NOLINTBEGIN(readability-identifier-naming)
 enum class TcbStatus : std::uint8_t {
     UpToDate,
     SWHardeningNeeded,
@@ -20,6 +21,7 @@ enum class TcbStatus : std::uint8_t {
     OutOfDateConfigurationNeeded,
     Revoked,
 };
+// NOLINTEND(readability-identifier-naming)
 [[nodiscard]] const char* tcb_status_name(TcbStatus status) noexcept;
 
 // What Intel put into a PCK certificate (1.2.840.113741.1.13.1).

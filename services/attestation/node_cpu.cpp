@@ -147,7 +147,7 @@ Outcome<std::string> trust_sgx(const std::filesystem::path& home, const std::fil
         return fault(verified.error().kind, "trust-sgx: " + folder.string() + ": " + verified.error().what +
                                                 "; fetch it anew from Intel's PCS, or name its root with --root");
     }
-    const auto family = hex(verified->tcb_info.fmspc);
+    auto family = hex(verified->tcb_info.fmspc);
     const auto kept = server / "sgx" / family;
     TRY(host::store::make_folder(server / "sgx", 0700));
     TRY(host::store::make_folder(kept, 0700));
