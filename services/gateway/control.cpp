@@ -90,6 +90,8 @@ std::string metrics_text(const Observation& observation)
     add_values(out, observation, "bytes_out_total", [](const auto& r) { return r.metrics.traffic.bytes_out; });
     add_family(out, "unprotected", "gauge", "1: PLAIN or NULL, nothing is encrypted.");
     add_values(out, observation, "unprotected", [](const auto& r) { return r.is_protected ? 0 : 1; });
+    add_family(out, "chamber_restarts_total", "counter", "How often the chamber had ended and was started anew.");
+    out += "caisson_gateway_chamber_restarts_total " + std::to_string(observation.chamber_restarts) + "\n";
     add_family(out, "ended_total", "counter", "Connections that ended or were refused, by reason.");
     for (const auto& route : observation.routes) {
         for (std::size_t reason = 0; reason < reason_count; ++reason) {

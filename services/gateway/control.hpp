@@ -39,6 +39,7 @@ struct RouteFacts {
 struct Observation {
     std::vector<RouteFacts> routes;
     std::vector<SessionFacts> sessions;
+    std::uint64_t chamber_restarts = 0;
 };
 
 [[nodiscard]] std::string metrics_text(const Observation& observation);

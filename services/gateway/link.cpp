@@ -143,6 +143,26 @@ void Link::end_untrusted()
                                (state ? protocol::trust_tier_name(state->tier) : "the chamber does not answer") + ")");
 }
 
+// [GATE-40]
+void Link::lose_chamber()
+{
+    if (stage_ == Stage::ended || stage_ == Stage::parked || !route_->is_protected()) {
+        return;
+    }
+    session_ = 0; // there is none to be closed
+    const bool begun = own_key_ != 0 || asked_ || wanted_ || stage_ == Stage::open;
+    if (!begun) {
+        return;
+    }
+    asked_.reset();
+    wanted_.reset();
+    if (is_server() || stage_ == Stage::open) {
+        end(Reason::chamber_lost, "cut off: the chamber has ended, and the session with it");
+    } else {
+        retry_later("the chamber has ended");
+    }
+}
+
 const char* Link::stage_name() const noexcept
 {
     switch (stage_) {
@@ -284,7 +304,7 @@ void Link::on_tick(Clock::time_point now)
         return;
     }
     if (now - stage_since_ > handshake_time) {
-        if (!is_server() && plain_greeted_ && outer_.stream.open()) {
+        if (!is_server() && plain_greeted_) {
             retry_later("the server did not finish the handshake within 30 s");
         } else {
             end(Reason::handshake_time, "no handshake within 30 s");
@@ -292,9 +312,7 @@ void Link::on_tick(Clock::time_point now)
         return;
     }
     if (stage_ == Stage::plain_greeting && is_server() && !plain_.stream.open()) {
-        if (const auto opened = open_backend(); !opened) { // its queue was full
-            refuse(opened.error());
-        }
+        open_backend(); // its queue was full
         wake();
     }
 }
@@ -336,6 +354,26 @@ Result<std::optional<zmtp::Frame>> Link::next_command(Stream& stream)
         return fail(Kind::malformed, "a message stands where the handshake's command belongs");
     }
     return frame;
+}
+
+// [GATE-16]
+void Link::with_address(const Endpoint& endpoint, void (Link::*then)(host::Outcome<SocketAddress>))
+{
+    if (auto known = known_address(endpoint)) {
+        (this->*then)(std::move(*known));
+        return;
+    }
+    if (std::exchange(looking_up_, true)) {
+        return;
+    }
+    const std::weak_ptr<bool> alive = alive_;
+    hub_.resolver.ask(endpoint, [this, alive, then](host::Outcome<SocketAddress> address) {
+        const auto still = alive.lock();
+        if (still && *still && stage_ != Stage::ended && std::exchange(looking_up_, false)) {
+            (this->*then)(std::move(address));
+            wake();
+        }
+    });
 }
 
 // [ZMTP-8] Only for ipc: the kernel says who is at the other end.

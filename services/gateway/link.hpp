@@ -38,6 +38,8 @@ class Link {
     void end(Reason reason, const std::string& why);
     // The chamber has closed its session.
     void end_untrusted();
+    // The chamber is gone with every session: who had begun with it begins anew.
+    void lose_chamber();
 
     [[nodiscard]] bool ended() const noexcept { return stage_ == Stage::ended; }
     [[nodiscard]] bool was_parked() const noexcept { return parked_; } // never began
@@ -121,6 +123,8 @@ class Link {
     void ask(airlock::curve::Request request, std::uint32_t subject, Bytes rest, std::size_t room);
     void close_session();
     [[nodiscard]] Status check_plain_user(End& end);
+    // Goes on with the address: at once, or when its name was looked up.
+    void with_address(const Endpoint& endpoint, void (Link::*then)(host::Outcome<SocketAddress>));
 
     // link_server.cpp
     [[nodiscard]] Status step_server(bool& moved);
@@ -131,7 +135,8 @@ class Link {
     [[nodiscard]] Status admit(std::uint32_t admitted);
     [[nodiscard]] Status ask_zap(std::vector<std::string> credentials);
     [[nodiscard]] Status on_admitted();
-    [[nodiscard]] Status open_backend();
+    void open_backend();
+    void take_backend_address(host::Outcome<SocketAddress> address);
     [[nodiscard]] Status read_plain_ready(bool& moved);
     [[nodiscard]] Status answer_outer_ready(Bytes metadata);
     void want() const;
@@ -144,6 +149,7 @@ class Link {
     [[nodiscard]] Status absorb_client(airlock::curve::Request request, Result<Bytes> answer);
     [[nodiscard]] Status read_program_ready(bool& moved);
     void connect_outer();
+    void take_outer_address(host::Outcome<SocketAddress> address);
     void retry_later(const std::string& why);
     [[nodiscard]] Status begin_outer(bool& moved);
     [[nodiscard]] Status read_welcome(bool& moved);
@@ -196,6 +202,7 @@ class Link {
     bool authenticated_ = false;
     bool kept_ = false; // by the feeder
     bool plain_greeted_ = false;
+    bool looking_up_ = false; // the name of where we connect to
     Clock::time_point began_ = Clock::now();
     Clock::time_point stage_since_ = began_;
 

@@ -61,7 +61,14 @@ Status Link::read_program_ready(bool& moved)
 
 void Link::connect_outer()
 {
-    auto stream = Stream::connect(route_->config.outer());
+    stage_ = Stage::outer_greeting;
+    stage_since_ = Clock::now();
+    with_address(route_->config.outer(), &Link::take_outer_address);
+}
+
+void Link::take_outer_address(host::Outcome<SocketAddress> address)
+{
+    auto stream = address ? Stream::connect(route_->config.outer(), *address) : std::unexpected(address.error());
     if (!stream) {
         retry_later(stream.error().what);
         return;
@@ -69,8 +76,6 @@ void Link::connect_outer()
     outer_.stream = std::move(*stream);
     outer_.wish = {};
     outer_.heard = Clock::now();
-    stage_ = Stage::outer_greeting;
-    stage_since_ = Clock::now();
     outer_.stream.write(zmtp::write_greeting({route_->config.mechanism, plain_.minor}));
     wake();
 }
@@ -83,6 +88,7 @@ void Link::retry_later(const std::string& why)
     outer_.stream.close();
     outer_.wish = {};
     asked_.reset();
+    looking_up_ = false;
     peer_key_ = {};
     own_key_ = 0;
     const auto& config = route_->config;

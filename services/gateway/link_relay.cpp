@@ -13,9 +13,12 @@ namespace zmtp = protocol::zmtp;
 
 constexpr std::size_t message_body_bytes_max = airlock::message_bytes_max + curve::message_overhead_bytes;
 constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
-// [GATE-7] What one link takes of a turn, so that one that floods leaves the others theirs.
-constexpr std::size_t turn_frames_max = 512;
-constexpr std::size_t turn_bytes_max = std::size_t{256} << 10U;
+// [GATE-7] What a turn takes each way. Who has something to do shares it, so that one that floods leaves the others
+// theirs; the crossing is as large as all of it.
+constexpr std::size_t turn_frames = Crossing::messages_max;
+constexpr std::size_t turn_bytes = std::size_t{1} << 20U;
+constexpr std::size_t share_frames_min = 16;
+constexpr std::size_t share_bytes_min = std::size_t{64} << 10U;
 constexpr std::size_t short_head_bytes = 2;
 constexpr std::size_t short_body_bytes_max = 255;
 constexpr std::uint8_t subscribe_octets[] = {zmtp::subscribe_octet};
@@ -90,7 +93,9 @@ void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take t
         flow.broken = gather_large(from);
         return;
     }
-    const auto frames_max = std::min(turn_frames_max, hub_.crossing.room_for_messages());
+    const auto share = std::max(share_frames_min, turn_frames / hub_.sharers);
+    const auto frames_max = std::min(share, hub_.crossing.room_for_messages());
+    const auto bytes_max = std::max(share_bytes_min, turn_bytes / hub_.sharers);
     from.full_frames = false;
     while (true) {
         const auto head = zmtp::read_frame_head(rest);
@@ -106,7 +111,7 @@ void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take t
         if (!*frame) {
             return;
         }
-        if (flow.count == frames_max || bytes > turn_bytes_max) {
+        if (flow.count == frames_max || bytes >= bytes_max) {
             from.full_frames = true;
             return;
         }

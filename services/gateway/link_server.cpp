@@ -209,28 +209,33 @@ Status Link::on_admitted()
     }
     stage_ = Stage::plain_greeting;
     stage_since_ = Clock::now();
-    return open_backend();
+    open_backend();
+    return {};
 }
 
-Status Link::open_backend()
+void Link::open_backend()
 {
-    auto stream = Stream::connect(route_->config.plain());
+    with_address(route_->config.plain(), &Link::take_backend_address);
+}
+
+void Link::take_backend_address(host::Outcome<SocketAddress> address)
+{
+    auto stream = address ? Stream::connect(route_->config.plain(), *address) : std::unexpected(address.error());
     if (!stream && stream.error().kind == Kind::exhausted) {
-        return {}; // the program's queue is full: the next tick tries again
+        return; // the program's queue is full: the next tick tries again
     }
     if (!stream) {
         end(Reason::plain_unavailable, "refused: " + stream.error().what);
-        return {};
+        return;
     }
     plain_.stream = std::move(*stream);
     plain_.wish = {};
     plain_.heard = Clock::now();
     if (const auto known = check_plain_user(plain_); !known) {
         end(Reason::plain_user, std::string("refused: ") + known.error().what);
-        return {};
+        return;
     }
     plain_.stream.write(zmtp::write_greeting({zmtp::Mechanism::null, outer_.minor}));
-    return {};
 }
 
 Status Link::read_plain_ready(bool& moved)

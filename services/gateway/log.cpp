@@ -1,6 +1,11 @@
 #include "services/gateway/log.hpp"
 
-#include <cstdio>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <ctime>
 
 namespace caisson::services::gateway {
@@ -22,7 +27,79 @@ std::string printable(std::string_view text, bool json)
 
 } // namespace
 
+// An open file of our own for the same pipe or terminal, so that only we do not wait for it. A file never makes one
+// wait; a socket is asked not to, each time.
+Log::Log(bool json, int descriptor)
+    : json_(json)
+    , descriptor_(descriptor)
+{
+    struct stat facts{};
+    if (::fstat(descriptor, &facts) != 0 || S_ISREG(facts.st_mode)) {
+        return;
+    }
+    if (S_ISSOCK(facts.st_mode)) {
+        way_ = Way::socket;
+        return;
+    }
+    const auto path = "/proc/self/fd/" + std::to_string(descriptor);
+    const int own = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (own >= 0) {
+        descriptor_ = own;
+        way_ = Way::unblocked;
+    }
+}
+
+Log::~Log()
+{
+    if (way_ == Way::unblocked) {
+        ::close(descriptor_);
+    }
+}
+
+std::size_t Log::write(std::string_view text) const noexcept
+{
+    if (way_ == Way::file) { // not ours to change: looked at first, a pipe has room for a line then
+        pollfd room{descriptor_, POLLOUT, 0};
+        if (::poll(&room, 1, 0) != 1) {
+            return 0;
+        }
+    }
+    const auto written = way_ == Way::socket
+                             ? ::send(descriptor_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                             : ::write(descriptor_, text.data(), text.size());
+    return written > 0 ? static_cast<std::size_t>(written) : 0;
+}
+
+bool Log::give(const std::string& line)
+{
+    rest_.erase(0, write(rest_));
+    if (!rest_.empty()) {
+        return false;
+    }
+    const auto written = write(line);
+    if (written > 0) {
+        rest_ = line.substr(written);
+    }
+    return written > 0;
+}
+
+// [GATE-33]
 void Log::line(const std::string& text, std::initializer_list<Field> fields)
+{
+    const auto wanted = formatted(text, fields);
+    const std::scoped_lock lock(mutex_);
+    if (dropped_ > 0) {
+        const auto count = std::to_string(dropped_);
+        if (!give(formatted(count + " lines were dropped here: nobody read the log", {{"dropped", count}}))) {
+            ++dropped_;
+            return;
+        }
+        dropped_ = 0;
+    }
+    dropped_ += give(wanted) ? 0 : 1;
+}
+
+std::string Log::formatted(const std::string& text, std::initializer_list<Field> fields) const
 {
     const auto now = std::time(nullptr);
     std::tm parts{};
@@ -41,8 +118,7 @@ void Log::line(const std::string& text, std::initializer_list<Field> fields)
     } else {
         out = std::string(stamp) + " gateway: " + printable(text, false) + "\n";
     }
-    const std::scoped_lock lock(mutex_);
-    std::fwrite(out.data(), 1, out.size(), stderr);
+    return out;
 }
 
 } // namespace caisson::services::gateway

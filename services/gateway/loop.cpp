@@ -49,6 +49,13 @@ void Loop::watch(int descriptor, Watcher& watcher, Wish& known, bool read, bool 
     }
 }
 
+void Loop::forget(int descriptor, Wish& known) const
+{
+    if (std::exchange(known, {}).watched) {
+        ::epoll_ctl(descriptor_, EPOLL_CTL_DEL, descriptor, nullptr);
+    }
+}
+
 void Loop::wait(std::chrono::milliseconds longest) const
 {
     std::array<epoll_event, ready_max> events;

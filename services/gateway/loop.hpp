@@ -37,6 +37,9 @@ class Loop {
     };
     void watch(int descriptor, Watcher& watcher, Wish& known, bool read, bool write) const;
 
+    // Takes the wish back, of a descriptor that stays open.
+    void forget(int descriptor, Wish& known) const;
+
     // Tells every watcher that is ready, once. A watcher must stay alive until this returns.
     void wait(std::chrono::milliseconds longest) const;
 

@@ -20,6 +20,7 @@ const char* reason_name(Reason reason) noexcept
     case Reason::silent: return "silent";
     case Reason::too_large: return "too_large";
     case Reason::bad_message: return "bad_message";
+    case Reason::chamber_lost: return "chamber_lost";
     case Reason::too_many: return "too_many";
     case Reason::epoch: return "epoch";
     case Reason::stopped: return "stopped";

@@ -8,6 +8,7 @@
 #include "services/gateway/log.hpp"
 #include "services/gateway/loop.hpp"
 #include "services/gateway/metrics.hpp"
+#include "services/gateway/resolver.hpp"
 #include "services/gateway/stream.hpp"
 #include "services/gateway/zap_client.hpp"
 
@@ -60,15 +61,20 @@ struct Passing {
 };
 
 // What the gateway lends its links.
-struct Hub {
+struct Shared {
     Loop& loop;
     Crossing& crossing;
     host::enclave::CurveChamber& chamber;
+    Resolver& resolver;
     Log& log;
+};
+
+struct Hub : Shared {
     // Asked to keep the results of live clients fresh, and once for those who are not admitted, so that their next try
     // may succeed. Null while no key is gated.
     host::net::TrustFeeder* feeder = nullptr;
     std::vector<Link*> awake;     // have something to do in this turn
+    std::size_t sharers = 1;      // how many share this turn
     std::vector<Passing> passing; // of this turn, of all links
     std::vector<Bytes> bodies;    // of one link, while it gathers
     std::vector<Crossing::Text> texts;
@@ -76,11 +82,8 @@ struct Hub {
     virtual void on_authenticated(Link& link) = 0;
     virtual void on_ended(Link& link) = 0;
 
-    Hub(Loop& a_loop, Crossing& a_crossing, host::enclave::CurveChamber& a_chamber, Log& a_log)
-        : loop(a_loop)
-        , crossing(a_crossing)
-        , chamber(a_chamber)
-        , log(a_log)
+    explicit Hub(const Shared& shared)
+        : Shared(shared)
     {
     }
     Hub(const Hub&) = delete;

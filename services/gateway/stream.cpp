@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -17,23 +18,19 @@
 namespace caisson::services::gateway {
 namespace {
 
+using host::Done;
 using host::fault;
 using host::Outcome;
 using host::system_fault;
 
-constexpr std::size_t read_bytes = std::size_t{128} << 10U;
+constexpr std::size_t read_bytes_min = std::size_t{128} << 10U;
+constexpr std::size_t read_bytes_max = std::size_t{1} << 20U;
 constexpr int backlog = 4096; // the system cuts it to what it permits
 
 struct FreeAddresses {
     void operator()(addrinfo* addresses) const noexcept { freeaddrinfo(addresses); }
 };
 using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
-
-struct SocketAddress {
-    sockaddr_storage storage{};
-    socklen_t size = 0;
-    [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
-};
 
 SocketAddress ipc_address(const Endpoint& endpoint)
 {
@@ -56,19 +53,16 @@ SocketAddress vsock_address(const Endpoint& endpoint)
     return address;
 }
 
-Outcome<SocketAddress> resolve(const Endpoint& endpoint)
+// Numbers alone: nobody is asked.
+Outcome<SocketAddress> internet_address(const Endpoint& endpoint, int flags)
 {
-    if (endpoint.transport == Endpoint::Transport::ipc) {
-        return ipc_address(endpoint);
-    }
-    if (endpoint.transport == Endpoint::Transport::vsock) {
-        return vsock_address(endpoint);
-    }
     addrinfo hints{};
     hints.ai_family = endpoint.host == "*" ? AF_INET : AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_NUMERICSERV | AI_PASSIVE;
-    const char* const host = endpoint.host == "*" ? nullptr : endpoint.host.c_str();
+    hints.ai_flags = AI_NUMERICSERV | AI_PASSIVE | flags;
+    const char* const host = endpoint.host == "*"           ? nullptr
+                             : endpoint.host == "localhost" ? "127.0.0.1"
+                                                            : endpoint.host.c_str();
     addrinfo* found = nullptr;
     if (const int error = getaddrinfo(host, endpoint.port.c_str(), &hints, &found); error != 0) {
         return fault(Kind::malformed, endpoint.text() + ": " + gai_strerror(error));
@@ -80,6 +74,18 @@ Outcome<SocketAddress> resolve(const Endpoint& endpoint)
     return address;
 }
 
+// Only a kernel with the loopback transport lets a socket be bound to the machine's own context.
+bool has_vsock_loopback()
+{
+    const Stream probe(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    SocketAddress address;
+    auto& vm = reinterpret_cast<sockaddr_vm&>(address.storage);
+    vm.svm_family = AF_VSOCK;
+    vm.svm_cid = VMADDR_CID_LOCAL;
+    vm.svm_port = VMADDR_PORT_ANY;
+    return probe.open() && ::bind(probe.descriptor(), address.get(), sizeof vm) == 0;
+}
+
 void set_no_delay(int descriptor)
 {
     const int on = 1;
@@ -87,6 +93,42 @@ void set_no_delay(int descriptor)
 }
 
 } // namespace
+
+std::optional<Outcome<SocketAddress>> known_address(const Endpoint& endpoint)
+{
+    switch (endpoint.transport) {
+    case Endpoint::Transport::ipc: return ipc_address(endpoint);
+    case Endpoint::Transport::vsock: return vsock_address(endpoint);
+    case Endpoint::Transport::tcp: break;
+    }
+    auto address = internet_address(endpoint, AI_NUMERICHOST);
+    return address ? std::optional(std::move(address)) : std::nullopt;
+}
+
+Outcome<SocketAddress> resolve(const Endpoint& endpoint)
+{
+    auto known = known_address(endpoint);
+    return known ? std::move(*known) : internet_address(endpoint, 0);
+}
+
+// [GATE-17]
+Done check_transport(const Endpoint& endpoint)
+{
+    if (endpoint.transport != Endpoint::Transport::vsock) {
+        return {};
+    }
+    const Stream probe(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!probe.open()) {
+        return fault(Kind::unavailable, endpoint.text() + ": this kernel has no vsock (" + std::strerror(errno) +
+                                            "); load vsock and a transport, or use tcp:// or ipc://");
+    }
+    if (endpoint.host == std::to_string(VMADDR_CID_LOCAL) && !has_vsock_loopback()) {
+        return fault(Kind::unavailable, endpoint.text() +
+                                            ": this kernel has no vsock between programs of one machine (module "
+                                            "vsock_loopback); load it, or use tcp:// or ipc:// here");
+    }
+    return {};
+}
 
 Stream::Stream(Stream&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1))
@@ -117,7 +159,16 @@ void Stream::close() noexcept
 
 Outcome<Stream> Stream::connect(const Endpoint& endpoint)
 {
-    const auto address = TRY(resolve(endpoint));
+    const auto known = known_address(endpoint);
+    if (!known) {
+        return fault(Kind::malformed, endpoint.text() + ": an address is expected, not a name");
+    }
+    return connect(endpoint, TRY(*known));
+}
+
+Outcome<Stream> Stream::connect(const Endpoint& endpoint, const SocketAddress& address)
+{
+    TRY(check_transport(endpoint));
     Stream stream(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!stream.open() || (::connect(stream.descriptor(), address.get(), address.size) != 0 && errno != EINPROGRESS)) {
         if (errno == EAGAIN) {
@@ -133,10 +184,15 @@ Outcome<Stream> Stream::connect(const Endpoint& endpoint)
 
 bool Stream::read_some()
 {
-    const auto room = input_.room(read_bytes);
+    read_bytes_ = std::max(read_bytes_, read_bytes_min);
+    const auto room = input_.room(read_bytes_);
     const auto got = ::recv(descriptor_, room.data(), room.size(), 0);
     const int error = errno;
-    input_.commit(static_cast<std::size_t>(got > 0 ? got : 0));
+    const auto came = static_cast<std::size_t>(got > 0 ? got : 0);
+    read_bytes_ = came >= read_bytes_      ? std::min(2 * read_bytes_, read_bytes_max)
+                  : came < read_bytes_ / 4 ? std::max(read_bytes_ / 2, read_bytes_min)
+                                           : read_bytes_;
+    input_.commit(came);
     if (input_.size() == 0) {
         input_.consume(0); // nothing came: the room goes back
     }
@@ -219,6 +275,7 @@ std::string port_of(int descriptor)
 
 Outcome<ListeningSocket> ListeningSocket::open(const Endpoint& endpoint)
 {
+    TRY(check_transport(endpoint));
     const auto address = TRY(resolve(endpoint));
     const bool is_ipc = endpoint.transport == Endpoint::Transport::ipc;
     ListeningSocket socket;

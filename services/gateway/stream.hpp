@@ -8,9 +8,23 @@
 #include <optional>
 #include <string>
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 namespace caisson::services::gateway {
+
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t size = 0;
+    [[nodiscard]] const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// The address of an endpoint that names no name (localhost is 127.0.0.1, whatever a name server says); else nothing.
+[[nodiscard]] std::optional<host::Outcome<SocketAddress>> known_address(const Endpoint& endpoint);
+// The same for names too. May wait for a name server. Fails: malformed (the name does not resolve).
+[[nodiscard]] host::Outcome<SocketAddress> resolve(const Endpoint& endpoint);
+// Fails: unavailable (this kernel has not what the endpoint needs: vsock, or vsock between programs of one machine).
+[[nodiscard]] host::Done check_transport(const Endpoint& endpoint);
 
 class Stream {
   public:
@@ -27,6 +41,8 @@ class Stream {
 
     // Begins to connect; an error may show only at the first read or write. Fails: exhausted (the other's queue is
     // full: later), and what the system says.
+    static host::Outcome<Stream> connect(const Endpoint& endpoint, const SocketAddress& address);
+    // The same for an endpoint that names no name. Fails: malformed (it does).
     static host::Outcome<Stream> connect(const Endpoint& endpoint);
 
     [[nodiscard]] bool open() const noexcept { return descriptor_ >= 0; }
@@ -52,6 +68,7 @@ class Stream {
 
   private:
     int descriptor_ = -1;
+    std::size_t read_bytes_ = 0; // how much is asked for at once: more while all of it comes
     Buffer input_;
     Buffer output_;
 };
