@@ -1,6 +1,6 @@
 // Two plain ZeroMQ programs with a `caisson gateway` before each, against the same two programs with libzmq's own
 // CURVE: CPU time of every process per message, messages a second, round trips, handshakes, memory of a connection.
-// usage: curve_gateway [--json] [--quick | --smoke] [--only CASE-PREFIX]
+// usage: curve_gateway [--json] [--quick | --smoke] [--only CASE] [--connections COUNT]
 #include "bench/gateway_chain.hpp"
 #include "bench/zmq_programs.hpp"
 
@@ -32,6 +32,8 @@ struct Sample {
     double per_s = 0;
     double p50_us = 0;
     double p99_us = 0;
+    double memory_kib = 0; // grown while it ran, per connection: libzmq's programs, or our gateways and chambers
+    double cores = 0;      // CPU time over wall time
 };
 
 struct Case {
@@ -58,6 +60,11 @@ Sample sample_of(const ProgramPair& pair, double count, const GatewayChain::Usag
     sample.per_s = count / pair.sink().wall_s;
     sample.p50_us = pair.source().p50_us;
     sample.p99_us = pair.source().p99_us;
+    sample.cores = sample.cpu_us * sample.per_s * 1e-6;
+    const bool has_gateways = after.resident_bytes > 0;
+    const auto grown = has_gateways ? after.resident_bytes - before.resident_bytes
+                                    : pair.sink().resident_bytes + pair.source().resident_bytes;
+    sample.memory_kib = grown / count / 1024;
     return sample;
 }
 
@@ -137,6 +144,8 @@ struct Split { // where our CPU time of a case goes
     double programs = 0;
     double gateways = 0;
     double chambers = 0;
+    double cores = 0;
+    double peer_cores = 0;
 };
 
 struct Outcome {
@@ -157,12 +166,14 @@ void add_lines(Outcome& outcome, const Case& one, const std::vector<Sample>& our
     if (one.work == Work::connections) {
         add("", &Sample::per_s, "1/s", "higher");
         add("/cpu", &Sample::cpu_us, "us", "lower");
+        add("/memory", &Sample::memory_kib, "KiB", "lower");
     } else {
         add("/cpu", &Sample::cpu_us, "us", "lower");
         add("/throughput", &Sample::per_s, "1/s", "higher");
     }
     outcome.splits.push_back({one.name, median_of(ours, &Sample::programs_us), median_of(ours, &Sample::gateways_us),
-                              median_of(ours, &Sample::chambers_us)});
+                              median_of(ours, &Sample::chambers_us), median_of(ours, &Sample::cores),
+                              median_of(peer, &Sample::cores)});
 }
 
 void print_table(const Outcome& outcome)
@@ -172,10 +183,11 @@ void print_table(const Outcome& outcome)
         std::printf("%-20s %10.2f %-3s %10.2f %-3s %8.2f\n", line.name.c_str(), line.ours, line.unit, line.peer,
                     line.unit, line.ours / line.peer);
     }
-    std::printf("\nwhere our CPU time goes, us per message or handshake\n%-20s %10s %10s %10s\n", "case", "programs",
-                "gateways", "chambers");
+    std::printf("\nwhere our CPU time goes, us per message or handshake\n%-20s %10s %10s %10s %10s %14s\n", "case",
+                "programs", "gateways", "chambers", "cores", "libzmq's cores");
     for (const auto& split : outcome.splits) {
-        std::printf("%-20s %10.2f %10.2f %10.2f\n", split.name.c_str(), split.programs, split.gateways, split.chambers);
+        std::printf("%-20s %10.2f %10.2f %10.2f %10.2f %14.2f\n", split.name.c_str(), split.programs, split.gateways,
+                    split.chambers, split.cores, split.peer_cores);
     }
 }
 
@@ -194,8 +206,9 @@ void print_json(const Outcome& outcome)
     separator = "";
     for (const auto& split : outcome.splits) {
         std::printf("%s{\"name\": \"%s\", \"programs\": %.3f, \"gateways\": %.3f, \"chambers\": %.3f, "
-                    "\"unit\": \"us\"}",
-                    separator, split.name.c_str(), split.programs, split.gateways, split.chambers);
+                    "\"unit\": \"us\", \"cores\": %.2f, \"peer_cores\": %.2f}",
+                    separator, split.name.c_str(), split.programs, split.gateways, split.chambers, split.cores,
+                    split.peer_cores);
         separator = ", ";
     }
     std::printf("]}\n");
@@ -205,7 +218,7 @@ Outcome measure_all(Bench& bench, const Scale& scale, std::string_view only)
 {
     Outcome outcome;
     for (const auto& one : cases) {
-        if (!std::string_view(one.name).starts_with(only)) {
+        if (!only.empty() && only != one.name) {
             continue;
         }
         std::vector<Sample> ours;
@@ -246,8 +259,11 @@ int main(int count, char** arguments)
             scale = {1, 0.002, 20};
         } else if (word == "--only" && index + 1 < count) {
             only = arguments[++index];
+        } else if (word == "--connections" && index + 1 < count && std::atol(arguments[index + 1]) > 0) {
+            scale.connections = std::atol(arguments[++index]);
         } else {
-            std::fputs("usage: curve_gateway [--json] [--quick | --smoke] [--only CASE-PREFIX]\n", stderr);
+            std::fputs("usage: curve_gateway [--json] [--quick | --smoke] [--only CASE] [--connections COUNT]\n",
+                       stderr);
             return 64;
         }
     }
