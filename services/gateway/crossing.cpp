@@ -58,7 +58,6 @@ Crossing::Ticket Crossing::produce(const Text& text, MutableBytes body)
     call.input_head = writer.written();
     call.input = text.text;
     call.output = body;
-    call.wipes = false;
     return ticket;
 }
 
@@ -73,7 +72,6 @@ Crossing::Ticket Crossing::process(std::uint32_t session, Bytes body, MutableByt
     call.input = body;
     call.output_head = heads.output;
     call.output = text;
-    call.wipes = false;
     call.room_beyond = 1; // the flags octet, while the text is being opened
     return ticket;
 }
