@@ -297,8 +297,7 @@ Outcome<PaperCase> measure_keys(const Place& place)
     Pipeline pipeline(enclave, {Request::box_keypair, {}, 2 * key_bytes, batch, 1});
     Key key;
     Key secret;
-    const auto measured =
-        by_turns("keys", place, pipeline, 1, [&] { ::crypto_box_keypair(key.data(), secret.data()); });
+    auto measured = by_turns("keys", place, pipeline, 1, [&] { ::crypto_box_keypair(key.data(), secret.data()); });
     auto made = pipeline.last_outputs();
     if (pipeline.failed()) {
         return fault(Kind::unavailable, "paper: the chamber did not make all key pairs");

@@ -218,10 +218,10 @@ void Chamber::run_batches() noexcept
     pairs_.run(shim_keys_);
 }
 
-void Chamber::end_session(std::uint32_t id) noexcept
+void Chamber::end_session(std::uint32_t session_id) noexcept
 {
     messages_.run(sessions_);
-    if (auto session = sessions_.find(id); session) {
+    if (auto session = sessions_.find(session_id); session) {
         sessions_.close(**session);
     }
 }

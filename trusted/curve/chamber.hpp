@@ -124,7 +124,7 @@ class Chamber {
     // Answers all that has joined a batch.
     void run_batches() noexcept;
     // Closes it after what waits for it; it may be gone by then.
-    void end_session(std::uint32_t id) noexcept;
+    void end_session(std::uint32_t session_id) noexcept;
     // Ends what is late, and everything when the tick counter went back.
     void look_at_time() noexcept;
     void end_epoch() noexcept;
