@@ -33,7 +33,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Content = std::vector<std::uint8_t>;
 
-constexpr auto start_time_max = std::chrono::seconds(10);
+constexpr auto start_time_max = std::chrono::seconds(30); // of a machine that has no time for it
 constexpr auto stop_time_max = std::chrono::seconds(2);
 
 struct Files {
@@ -255,7 +255,7 @@ Done ProcessEnclave::wait_until_ready()
     const auto began = Clock::now();
     while (state.load(std::memory_order_acquire) == loader::LoaderState::starting && alive()) {
         if (Clock::now() - began > start_time_max) {
-            return fault(Kind::unavailable, "the loader did not get ready within 10 s");
+            return fault(Kind::unavailable, "the loader did not get ready within 30 s");
         }
         std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
