@@ -374,7 +374,8 @@ if __name__ == "__main__":
         both_ends_under_run_with_a_chamber_each,
         keys_a_program_makes_itself_work_and_children_reach_the_chamber,
         a_wrong_handle_a_raw_secret_and_a_key_not_chosen_are_refused,
-        no_copy_of_the_secret_is_in_the_program_or_in_caisson_run,
+        # A sanitizer's own memory takes minutes to look through; planted_key.py does it for every build.
+        *([no_copy_of_the_secret_is_in_the_program_or_in_caisson_run] if COUNT >= 2000 else []),
         chamber_and_program_end_when_caisson_run_is_killed,
         a_chamber_that_is_killed_is_told_and_ends_no_more_than_the_calls,
         the_program_gets_three_variables_and_what_it_had,
