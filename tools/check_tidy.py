@@ -28,9 +28,11 @@ import tree
 TIDY = "clang-tidy-19"
 PRODUCT = ("core/", "protocol/", "airlock/", "trusted/", "host/", "services/", "shim/", "library/", "cli/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
-# TRY is a GNU statement expression; gcc's own warning names mean nothing to clang.
-EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-macro-expansion",
-         "-Wno-deprecated-declarations", "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument", "-Wno-sign-conversion"]
+# TRY is a GNU statement expression; gcc's own warning names mean nothing to clang; files read as one unit shadow each
+# other's names.
+EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-macro-expansion", "-Wno-shadow",
+         "-Wno-deprecated-declarations", "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument",
+         "-Wno-sign-conversion"]
 UNKNOWN_TO_CLANG = " -fno-tree-loop-distribute-patterns"
 COMPILED = re.compile(r" -o \S+ -c \S+$")
 GROUP_MAX = 7
