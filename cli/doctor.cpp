@@ -97,7 +97,7 @@ std::string kernel()
     return ::uname(&facts) == 0 ? std::string(facts.sysname) + " " + facts.release : "unknown";
 }
 
-// What memfd_secret and mlock draw on; root with CAP_IPC_LOCK has no limit.
+// What memfd_secret and mlock of one process draw on; root with CAP_IPC_LOCK has no limit.
 std::string locked_memory()
 {
     constexpr ::rlim_t enough = ::rlim_t{8} << 20U;
@@ -106,9 +106,9 @@ std::string locked_memory()
         return "locked memory: no limit\n";
     }
     const auto kib = std::to_string(limit.rlim_cur >> 10U);
-    return "locked memory: " + kib + " KiB for all chambers of a user (RLIMIT_MEMLOCK), who is not root" +
-           (limit.rlim_cur < enough ? ": TOO LITTLE, raise it to 8192 KiB a chamber with `ulimit -l` or LimitMEMLOCK=\n"
-                                    : "; `ulimit -l` or LimitMEMLOCK= raise it\n");
+    return "locked memory: " + kib + " KiB for a chamber of a user who is not root (RLIMIT_MEMLOCK)" +
+           (limit.rlim_cur < enough ? ": TOO LITTLE,\n     raise it to 8192 KiB with `ulimit -l` or LimitMEMLOCK=\n"
+                                    : ";\n     `ulimit -l` or LimitMEMLOCK= raise it\n");
 }
 
 // What the home's root proves, in the words of people.
