@@ -200,7 +200,8 @@ TEST(KeyRecordText, a_value_of_the_wrong_type_or_size_is_refused_and_named)
         EXPECT_EQ(record.error().kind, Kind::malformed);
         EXPECT_NE(record.error().what.find("\"" + field + "\""), std::string::npos) << record.error().what;
     };
-    expect_named("\"version\": 1", "\"version\": 2", "version");
+    expect_named("\"version\": 1", "\"version\": 3", "version");
+    expect_named("\"version\": 1", "\"version\": 2", "list_key"); // what a version 2 is for
     expect_named("\"version\": 1", "\"version\": \"1\"", "version");
     expect_named("\"alice\"", "\"../alice\"", "name");
     expect_named("\"alice\"", "7", "name");
