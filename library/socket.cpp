@@ -73,7 +73,8 @@ Socket::~Socket()
         while (unsent() && Clock::now() < deadline) {
             turn(left_until(deadline));
         }
-    } catch (const std::exception&) { // what cannot be sent is lost, as with any linger that is over
+    } catch (const std::exception&) {
+        return; // what cannot be sent is lost, as with any linger that is over
     }
 }
 
@@ -114,14 +115,20 @@ Done Socket::subscribe(Bytes prefix, bool subscribes)
         return fault(Kind::forbidden, "only SUB and XSUB subscribe");
     }
     const Buffer key(prefix.begin(), prefix.end());
-    if (!subscribes && (subscriptions_[key] == 0 || --subscriptions_[key] > 0)) {
-        return {};
-    }
-    if (subscribes && ++subscriptions_[key] > 1) {
-        return {};
-    }
-    if (!subscribes) {
-        subscriptions_.erase(key);
+    if (subscribes) {
+        if (++subscriptions_[key] > 1) {
+            return {};
+        }
+    } else {
+        const auto known = subscriptions_.find(key);
+        if (known == subscriptions_.end()) {
+            return {};
+        }
+        --known->second;
+        if (known->second > 0) {
+            return {};
+        }
+        subscriptions_.erase(known);
     }
     for (auto& peer : peers_) {
         if (peer.greeted) {

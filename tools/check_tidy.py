@@ -33,11 +33,12 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 EXTRA = ["-Wno-gnu-statement-expression", "-Wno-gnu-statement-expression-from-macro-expansion", "-Wno-shadow",
          "-Wno-deprecated-declarations", "-Wno-unknown-warning-option", "-Wno-unused-command-line-argument",
          "-Wno-sign-conversion"]
-UNKNOWN_TO_CLANG = " -fno-tree-loop-distribute-patterns"
+UNKNOWN_TO_CLANG = re.compile(" -fno-tree-loop-distribute-patterns| -fschedule-insns| -fsched-pressure")
 COMPILED = re.compile(r" -o \S+ -c \S+$")
 GROUP_MAX = 7
-# Findings in the files themselves, which the unit includes, and in our headers.
-OURS = rf"^{re.escape(str(tree.TOP))}/({'|'.join(part.rstrip('/') for part in PRODUCT)})/.*"
+# Findings in the files themselves, which the unit includes, and in our headers; the C interface has C's names.
+WHOLE = "|".join(part.rstrip("/") for part in PRODUCT if part != "library/")
+OURS = rf"^{re.escape(str(tree.TOP))}/(({WHOLE})/.*|library/[^/]*)$"
 UNIT_OPTIONS = ["--config-file=.clang-tidy", "--checks=-bugprone-suspicious-include", f"--header-filter={OURS}"]
 RECORD = tree.TOP / "tools" / "tidy_clean.txt"
 CACHE = Path(os.environ.get("CAISSON_CACHE", tree.TOP / "build")) / "tidy"
@@ -92,7 +93,7 @@ def examine(members, found):
     with tempfile.TemporaryDirectory() as folder:
         unit = Path(folder) / "unit.cpp"
         unit.write_text("".join(f'#include "{tree.TOP / name}"\n' for name in members))
-        command = COMPILED.sub("", found[members[0]]).replace(UNKNOWN_TO_CLANG, "") + f" -c {unit}"
+        command = UNKNOWN_TO_CLANG.sub("", COMPILED.sub("", found[members[0]])) + f" -c {unit}"
         (Path(folder) / "compile_commands.json").write_text(
             json.dumps([{"directory": folder, "command": command, "file": str(unit)}]))
         done = subprocess.run([TIDY, "-p", folder, "--quiet", *UNIT_OPTIONS,

@@ -12,10 +12,12 @@
 namespace caisson::protocol::evidence {
 namespace {
 
+// NOLINTBEGIN(readability-identifier-naming): the TPM library's own names
 constexpr std::uint32_t TPM_CC_PolicyNV = 0x149;
 constexpr std::uint32_t TPM_CC_PolicySecret = 0x151;
 constexpr std::uint32_t TPM_CC_PolicyAuthorize = 0x16a;
 constexpr std::uint32_t TPM_CC_PolicyPCR = 0x17f;
+// NOLINTEND(readability-identifier-naming)
 constexpr std::uint16_t TPM_EO_EQ = 0;
 constexpr std::uint32_t object_user_with_auth = 1U << 6U;
 constexpr std::size_t coordinate_bytes = 32;

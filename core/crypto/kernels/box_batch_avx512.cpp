@@ -238,7 +238,7 @@ struct RowMasks {
     transpose8(rows_of);
     transpose8(rows_of + 8);
 #pragma GCC unroll 4
-    for (int block = 0; block < 4; ++block) {
+    for (std::size_t block = 0; block < 4; ++block) {
         poly_add(first, rows_of[2 * block].value, rows_of[2 * block + 1].value, whole_block_bit());
         poly_add(second, rows_of[8 + 2 * block].value, rows_of[9 + 2 * block].value, whole_block_bit());
         poly_multiply<PolyFactor::clamped>(first, scratch.keys[0].r);
