@@ -94,14 +94,12 @@ void derive_keys(E2eSession& session, const CurveKey& client, const CurveKey& se
     writer.write_bytes(client.bytes);
     writer.write_bytes(server.bytes);
     writer.write_le(static_cast<std::uint8_t>(session.order));
-    SharedKey first;
-    SharedKey second;
+    auto& first = session.curve.is_server ? session.receiving.key : session.sending.key;
+    auto& second = session.curve.is_server ? session.sending.key : session.receiving.key;
     Secret<2 * SharedKey::size, SharedKeyTag> both;
     keyed_hash(both.expose(), text_of(input), session.curve.key);
     copy_bytes(first.expose(), both.expose().first<SharedKey::size>());
     copy_bytes(second.expose(), both.expose().last<SharedKey::size>());
-    session.sending.key = session.curve.is_server ? std::move(second) : std::move(first);
-    session.receiving.key = session.curve.is_server ? std::move(first) : std::move(second);
     session.curve.key.clear();
 }
 

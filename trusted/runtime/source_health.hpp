@@ -18,7 +18,7 @@ class SourceHealth {
     // Before one word is used so many are tested (4.3 asks for 1024 octets): a window for each octet of a word, as the
     // next window begins one octet later.
     static constexpr std::size_t startup_words = 520;
-    static_assert(startup_words * 8 >= 8 * (window_octets + 1));
+    static_assert(startup_words * 8 >= 8 * (std::size_t{window_octets} + 1));
 
     // False from the first word on that fails: a source that was broken once stays so.
     [[nodiscard]] bool accept(std::uint64_t word) noexcept;
