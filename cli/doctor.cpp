@@ -4,6 +4,7 @@
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/root.hpp"
+#include "host/store/throwaway_folder.hpp"
 
 #include <array>
 #include <cstdlib>
@@ -23,35 +24,9 @@ using protocol::ImageHardening;
 using protocol::sgx::Platform;
 using protocol::sgx::RootKind;
 
-// A chamber is really started, under a root of its own that is thrown away: nothing of the home is touched.
-class ThrowawayFolder {
-  public:
-    ThrowawayFolder()
-    {
-        std::string pattern = (std::filesystem::temp_directory_path() / "caisson-doctor-XXXXXX").string();
-        if (::mkdtemp(pattern.data()) != nullptr) {
-            path_ = pattern;
-        }
-    }
-    ~ThrowawayFolder()
-    {
-        std::error_code error;
-        if (!path_.empty()) {
-            std::filesystem::remove_all(path_, error);
-        }
-    }
-    ThrowawayFolder(const ThrowawayFolder&) = delete;
-    ThrowawayFolder& operator=(const ThrowawayFolder&) = delete;
-
-    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
-
 Outcome<EnclaveFacts> try_chamber(ChamberKind chamber)
 {
-    const ThrowawayFolder folder;
+    const host::store::ThrowawayFolder folder("doctor");
     if (folder.path().empty()) {
         return host::fault(Kind::unavailable, "doctor: no temporary folder can be made; is the disk full?");
     }

@@ -4,6 +4,7 @@
 #include "core/wire.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/root.hpp"
+#include "host/store/throwaway_folder.hpp"
 
 #include <sched.h>
 #include <sodium.h>
@@ -38,29 +39,6 @@ constexpr std::size_t body_bytes = text_bytes + airlock::curve::message_head_byt
 
 using Key = ByteArray<key_bytes>;
 using Nonce = ByteArray<airlock::curve::nonce_bytes>;
-
-class ThrowawayFolder {
-  public:
-    ThrowawayFolder()
-    {
-        std::string pattern = (std::filesystem::temp_directory_path() / "caisson-paper-XXXXXX").string();
-        if (::mkdtemp(pattern.data()) != nullptr) {
-            path_ = pattern;
-        }
-    }
-    ~ThrowawayFolder()
-    {
-        std::error_code error;
-        std::filesystem::remove_all(path_, error);
-    }
-    ThrowawayFolder(const ThrowawayFolder&) = delete;
-    ThrowawayFolder& operator=(const ThrowawayFolder&) = delete;
-
-    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
 
 cpu_set_t allowed_cpus()
 {
@@ -403,7 +381,7 @@ Outcome<std::vector<PaperCase>> measure_paper(const PaperEffort& effort, const s
     if (::sodium_init() < 0) {
         return fault(Kind::unavailable, "paper: libsodium does not start");
     }
-    const ThrowawayFolder folder;
+    const host::store::ThrowawayFolder folder("paper");
     if (folder.path().empty()) {
         return fault(Kind::unavailable, "paper: no temporary folder can be made; is the disk full?");
     }
