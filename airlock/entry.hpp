@@ -18,6 +18,10 @@ enum class ExitReason : std::uint64_t {
     failed = 3,  // a CHECK failed, or the chamber refused to start; it never answers again
 };
 
+// How a chamber's code leaves: MOV $4 (EEXIT) to EAX, ENCLU, and three UD2 that are never reached. On a CPU with SGX it
+// is just that; an emulator may put a jump of the same length in its place, which costs no trap.
+inline constexpr ByteArray<14> direct_exit{0xb8, 4, 0, 0, 0, 0x0f, 0x01, 0xd7, 0x0f, 0x0b, 0x0f, 0x0b, 0x0f, 0x0b};
+
 // CPU features a chamber may use when its own XFRM allows them; nothing sealed runs CPUID.
 enum class CpuFeature : std::uint32_t {
     rdrand = 1U << 0U,

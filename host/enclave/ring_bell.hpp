@@ -5,19 +5,25 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <ctime>
 
 namespace caisson::host::enclave {
 
-// `timeout_ms` 0: none. The ring is shared between processes, so no FUTEX_PRIVATE.
+// `timeout_ms` 0: none. The ring is shared between processes, so no FUTEX_PRIVATE. Below 0: -errno; errno itself is
+// left alone, since a thread that is given to its enclave has none.
 inline long ring_futex(std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
                        std::uint32_t timeout_ms = 0) noexcept
 {
     const timespec timeout{timeout_ms / 1000, static_cast<long>(timeout_ms % 1000) * 1'000'000};
-    return ::syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), operation, value,
-                     timeout_ms == 0 ? nullptr : &timeout, nullptr, 0);
+    long result = SYS_futex;
+    register const timespec* fourth __asm__("r10") = timeout_ms == 0 ? nullptr : &timeout;
+    __asm__ volatile("syscall"
+                     : "+a"(result)
+                     : "D"(&word), "S"(static_cast<long>(operation)), "d"(static_cast<unsigned long>(value)),
+                       "r"(fourth)
+                     : "rcx", "r11", "memory");
+    return result;
 }
 
 inline void wake_producers(airlock::Ring& ring) noexcept

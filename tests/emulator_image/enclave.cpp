@@ -26,7 +26,10 @@ caisson_entry:
     mov %gs:16, %rbp
     mov %gs:24, %rbx
     mov $4, %eax
-    .byte 0x0f, 0x01, 0xd7
+    .byte 0x0f, 0x01, 0xd7 # to ud2: airlock::direct_exit
+    ud2
+    ud2
+    ud2
 1:  lea -1(%rax), %r9
     shl $14, %r9
     lea -4096(%rbx), %r10

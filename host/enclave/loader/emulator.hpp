@@ -75,6 +75,9 @@ class Emulator {
     // Memory for pages that EAUG may add later: `bytes` from `offset` on, which no page of the image is in.
     // Fails: exhausted (locked memory), malformed.
     [[nodiscard]] Status reserve(std::uint64_t offset, std::uint64_t bytes) noexcept;
+    // Before EINIT, behind the last page: exits that stand as airlock::direct_exit, and entries of an enclave that has
+    // one, will be a jump and a call instead of a trap (crossing.cpp). Nothing happens where that cannot be.
+    void cross_directly() noexcept;
     // EINIT: everything the CPU checks, then the pages' final permissions. Fails: unauthentic, malformed, unavailable,
     // exhausted (enclaves_max).
     [[nodiscard]] Status initialise(const Digest& mrenclave, const protocol::sgx::Sigstruct& sigstruct,
@@ -114,6 +117,7 @@ class Emulator {
     [[nodiscard]] Status add_thread(std::uint64_t offset, const protocol::sgx::Tcs& tcs) noexcept;
     // The kernel's protection of one page, as its entry says.
     [[nodiscard]] bool protect(std::uint64_t offset) noexcept;
+    [[nodiscard]] bool may_cross_directly() const noexcept;
 
     image::SgxsHeader header_{};
     std::uint64_t base_ = 0;
@@ -124,6 +128,7 @@ class Emulator {
     std::uint64_t reserved_bytes_ = 0;
     int secret_descriptor_ = -1;
     bool initialised_ = false;
+    bool crosses_directly_ = false;
     std::atomic<bool> pages_lock_ = false; // against other threads' EACCEPT
     EnclaveIdentity identity_{};
     const PlatformKeys* keys_ = nullptr;

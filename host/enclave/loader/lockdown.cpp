@@ -2,6 +2,7 @@
 
 #include "host/enclave/loader/guard.hpp"
 #include "host/enclave/loader/seccomp_filter.hpp"
+#include "host/enclave/loader/segment_bases.hpp"
 #include "host/enclave/loader/trap.hpp"
 
 #include <asm/prctl.h>

@@ -118,6 +118,7 @@ Status build(Emulator& emulator, Lockdown& lockdown, const StartFacts& facts, co
         const auto page = TRY(reader.read_page());
         TRY(emulator.add(page));
     }
+    emulator.cross_directly();
     const auto cpusvn = emulated_cpusvn(static_cast<protocol::sgx::Platform>(facts.platform),
                                         static_cast<protocol::sgx::RootKind>(facts.root));
     TRY(emulator.initialise(image::measurement_of(image_bytes), sigstruct, cpusvn, &keys.keys));
@@ -141,9 +142,11 @@ airlock::Ring* map_ring() noexcept
     return static_cast<airlock::Ring*>(memory);
 }
 
-// Enters the chamber for as long as it wants to be entered.
+// Enters the chamber for as long as it wants to be entered. The thread is the enclave's from here on: nothing below may
+// use thread-local storage.
 [[noreturn]] void serve(Emulator& emulator, airlock::Ring& ring, airlock::EntryFacts& facts) noexcept
 {
+    Trap::give_thread_to_enclave();
     constexpr auto operation = static_cast<std::uint64_t>(airlock::EntryOperation::serve);
     while (true) {
         const auto exit =

@@ -1,12 +1,11 @@
 // Compiled without stack protector: when a handler starts, FS and GS may still be the enclave's.
 #include "host/enclave/loader/trap.hpp"
 
+#include "host/enclave/loader/segment_bases.hpp"
 #include "host/enclave/loader/xsave.hpp"
 
 #include <asm/prctl.h>
 #include <fcntl.h>
-#include <immintrin.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -38,6 +37,8 @@ caisson_enter_enclave:
     mov %ecx, %eax
     mov (%rbx), %rbx
     lea caisson_aep(%rip), %rcx
+    cmp $2, %eax
+    je 7f
     .globl caisson_aep
 caisson_aep:
     .byte 0x0f, 0x01, 0xd7
@@ -63,6 +64,29 @@ caisson_aep:
     jmp 2b
 6:  mov $-22, %eax
     jmp 4b
+7:  push %rdi
+    push %rsi
+    push %rdx
+    push %r8
+    push %r9
+    mov %rbx, %rdi
+    lea 40(%rsp), %rsi
+    mov %rbp, %rdx
+    call caisson_enter_directly
+    mov %rax, %r10
+    mov %rdx, %rax
+    pop %r9
+    pop %r8
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    test %r10, %r10
+    jz 8f
+    lea caisson_aep+3(%rip), %rcx
+    jmp *%r10
+8:  mov $2, %eax
+    lea caisson_aep(%rip), %rcx
+    jmp caisson_aep
     .globl caisson_exception
 caisson_exception:
     mov 16(%rbp), %rbx
@@ -122,43 +146,15 @@ bool is_cpuid(std::uint64_t instruction_pointer) noexcept
     return at[0] == 0x0f && at[1] == 0xa2;
 }
 
-bool bases_kept = false; // set once, before the first trap
+} // namespace
 
-// Not the C library's: it may have TLS to reach for.
-long arch_prctl(long code, std::uint64_t value) noexcept
-{
-    long result = SYS_arch_prctl;
-    __asm__ volatile("syscall" : "+a"(result) : "D"(code), "S"(value) : "rcx", "r11", "memory");
-    return result;
-}
-
-[[gnu::target("fsgsbase")]] void set_bases(std::uint64_t fs, std::uint64_t gs) noexcept
-{
-    if (bases_kept) {
-        _writefsbase_u64(fs);
-        _writegsbase_u64(gs);
-    } else {
-        arch_prctl(ARCH_SET_FS, fs);
-        arch_prctl(ARCH_SET_GS, gs);
-    }
-}
-
-[[gnu::target("fsgsbase")]] void get_bases(std::uint64_t& fs, std::uint64_t& gs) noexcept
-{
-    if (bases_kept) { // else nobody but set_bases has changed them
-        fs = _readfsbase_u64();
-        gs = _readgsbase_u64();
-    }
-}
-
-// A fault of the host side here is ours: nothing can be saved.
-[[noreturn]] void give_up() noexcept
+void Trap::give_up() noexcept
 {
     ::syscall(SYS_exit_group, 70);
     __builtin_trap();
 }
 
-Emulator* enclave_at(std::uint64_t address) noexcept
+Emulator* Trap::enclave_at(std::uint64_t address) noexcept
 {
     for (const auto& slot : enclaves) {
         auto* enclave = slot.load(std::memory_order_acquire);
@@ -169,25 +165,29 @@ Emulator* enclave_at(std::uint64_t address) noexcept
     return nullptr;
 }
 
-} // namespace
-
-bool kernel_keeps_bases() noexcept
+Trap::Processor* Trap::processor_inside(std::uint64_t thread_base) noexcept
 {
-    constexpr unsigned long HWCAP2_FSGSBASE = 2;
-    return (::getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) != 0;
+    for (const auto& region : regions) {
+        const auto address = region.load(std::memory_order_acquire);
+        if (address != 0 && reinterpret_cast<const Processor*>(address)->inside == thread_base) {
+            return reinterpret_cast<Processor*>(address);
+        }
+    }
+    return nullptr;
 }
 
-struct Trap::Processor {
-    Emulator* enclave = nullptr;
-    Thread* thread = nullptr;
-    bool inside = false;
-    bool handling = false;
-    std::uint64_t host_fs = 0;
-    std::uint64_t host_gs = 0;
-    std::uint64_t enclave_fs = 0;
-    std::uint64_t enclave_gs = 0;
-    std::uint64_t aep = 0;
-};
+void Trap::go_in(Processor& cpu, Emulator& enclave, Thread& thread) noexcept
+{
+    cpu.enclave = &enclave;
+    cpu.thread = &thread;
+    cpu.inside.store(enclave.base_ + thread.ofsbase);
+}
+
+void Trap::go_out(Processor& cpu) noexcept
+{
+    cpu.inside.store(0);
+    cpu.thread->busy.store(false, std::memory_order_release);
+}
 
 std::uint64_t Trap::frame_of(const Emulator& enclave, const Thread& thread, std::uint32_t number) noexcept
 {
@@ -286,9 +286,7 @@ Fault Trap::enter_or_resume(Processor& cpu, ucontext_t& context) noexcept
         thread->busy.store(false, std::memory_order_release);
         return fault;
     }
-    cpu.enclave = enclave;
-    cpu.thread = thread;
-    cpu.inside = true;
+    go_in(cpu, *enclave, *thread);
     return {};
 }
 
@@ -296,8 +294,7 @@ void Trap::exit_synchronously(Processor& cpu, greg_t* registers) noexcept
 {
     set(registers, REG_RIP, value_of(registers, REG_RBX));
     set(registers, REG_RCX, cpu.aep);
-    cpu.inside = false;
-    cpu.thread->busy.store(false, std::memory_order_release);
+    go_out(cpu);
 }
 
 // What the kernel's fix-up makes of an exception at the ENCLU of the vDSO's entry.
@@ -348,8 +345,7 @@ void Trap::exit_asynchronously(Processor& cpu, const Fault* fault, ucontext_t& c
     if (fault != nullptr) {
         report_fault(*fault, registers);
     }
-    cpu.inside = false;
-    thread.busy.store(false, std::memory_order_release);
+    go_out(cpu);
 }
 
 // What the CPU would have raised for what the kernel tells.
@@ -395,7 +391,7 @@ void Trap::handle_outside(Processor& cpu, int signal, ucontext_t& context) noexc
 void Trap::handle(Processor& cpu, int signal, const siginfo_t& info, ucontext_t& context) noexcept
 {
     auto* registers = context.uc_mcontext.gregs;
-    if (!cpu.inside) {
+    if (cpu.inside == 0) {
         handle_outside(cpu, signal, context);
         return;
     }
@@ -420,6 +416,34 @@ void Trap::handle(Processor& cpu, int signal, const siginfo_t& info, ucontext_t&
     exit_asynchronously(cpu, &fault, context);
 }
 
+void Trap::take_host_bases(Processor& cpu) noexcept
+{
+    get_bases(cpu.enclave_fs, cpu.enclave_gs);
+    if (only_ != nullptr) {
+        cpu.kept_fs = cpu.enclave_fs;
+        cpu.kept_gs = cpu.enclave_gs;
+        return;
+    }
+    set_bases(cpu.host_fs, cpu.host_gs);
+}
+
+void Trap::take_enclave_bases(Processor& cpu) noexcept
+{
+    if (only_ == nullptr) {
+        get_bases(cpu.host_fs, cpu.host_gs);
+    } else if (cpu.kept_fs == cpu.enclave_fs && cpu.kept_gs == cpu.enclave_gs) {
+        return;
+    }
+    set_bases(cpu.enclave_fs, cpu.enclave_gs);
+    cpu.kept_fs = cpu.enclave_fs;
+    cpu.kept_gs = cpu.enclave_gs;
+}
+
+void Trap::give_thread_to_enclave() noexcept
+{
+    only_ = own();
+}
+
 // The first code in a trap: FS and GS may be the enclave's, so no TLS before the host's are back.
 void Trap::handle_signal(int signal, siginfo_t* info, void* context) noexcept
 {
@@ -435,15 +459,12 @@ void Trap::handle_signal(int signal, siginfo_t* info, void* context) noexcept
         give_up();
     }
     cpu.handling = true;
-    if (cpu.inside) {
-        get_bases(cpu.enclave_fs, cpu.enclave_gs);
-        set_bases(cpu.host_fs, cpu.host_gs);
-    } else {
-        get_bases(cpu.host_fs, cpu.host_gs);
+    if (cpu.inside != 0) {
+        take_host_bases(cpu);
     }
     handle(cpu, signal, *info, *static_cast<ucontext_t*>(context));
-    if (cpu.inside) {
-        set_bases(cpu.enclave_fs, cpu.enclave_gs);
+    if (cpu.inside != 0) {
+        take_enclave_bases(cpu);
     }
     cpu.handling = false;
 }
@@ -482,15 +503,12 @@ Result<std::uint64_t> map_region() noexcept
 
 Status Trap::attach() noexcept
 {
-    static thread_local bool attached = false;
-    if (attached) {
+    if (own() != nullptr) {
         return {};
     }
     const auto region = TRY(map_region());
     auto* cpu = new (reinterpret_cast<void*>(region)) Processor;
-    bases_kept = kernel_keeps_bases();
-    arch_prctl(ARCH_GET_FS, reinterpret_cast<std::uint64_t>(&cpu->host_fs));
-    arch_prctl(ARCH_GET_GS, reinterpret_cast<std::uint64_t>(&cpu->host_gs));
+    begin_with_bases(cpu->host_fs, cpu->host_gs);
     std::uint64_t unused = 0;
     const bool noted = std::any_of(regions.begin(), regions.end(), [&](auto& slot) {
         unused = 0;
@@ -513,7 +531,7 @@ Status Trap::attach() noexcept
     if (!set_up) {
         return fail(Kind::unavailable, "the trap handlers of the emulator cannot be set");
     }
-    attached = true;
+    own() = cpu;
     return {};
 }
 

@@ -54,9 +54,11 @@ inline std::uint64_t machine_xfrm()
     return xfrm;
 }
 
+enum class Crossing { by_trap, direct };
+
 // Everything ECREATE to EINIT, from an image; what fails is the answer.
 inline Status load(Emulator& emulator, const Built& of, const PlatformKeys& keys,
-                   std::uint64_t flags = protocol::sgx::ATTRIBUTES_MODE64BIT)
+                   std::uint64_t flags = protocol::sgx::ATTRIBUTES_MODE64BIT, Crossing crossing = Crossing::direct)
 {
     auto reader = TRY(image::SgxsReader::open(of.image));
     TRY(emulator.create(reader.header(), {flags, machine_xfrm()}, -1));
@@ -65,6 +67,9 @@ inline Status load(Emulator& emulator, const Built& of, const PlatformKeys& keys
         TRY(emulator.add(page));
     }
     TRY(emulator.reserve(arena_offset, arena_bytes));
+    if (crossing == Crossing::direct) {
+        emulator.cross_directly();
+    }
     const auto cpusvn = emulated_cpusvn(protocol::sgx::Platform::process, protocol::sgx::RootKind::file);
     TRY(emulator.initialise(image::measurement_of(of.image), of.sigstruct, cpusvn, &keys));
     return emulator.attach_thread();
