@@ -40,17 +40,6 @@ caisson_leave_directly:
 extern "C" {
 extern char caisson_leave_directly[] __attribute__((visibility("hidden")));
 extern char caisson_aep[];
-
-[[gnu::used, gnu::visibility("hidden")]] caisson::host::enclave::loader::DirectEntry
-caisson_enter_directly(std::uint64_t tcs, std::uint64_t rsp, std::uint64_t rbp) noexcept
-{
-    return caisson::host::enclave::loader::Trap::enter_directly(tcs, rsp, rbp);
-}
-
-[[gnu::used, gnu::visibility("hidden")]] std::uint64_t caisson_out_of_enclave() noexcept
-{
-    return caisson::host::enclave::loader::Trap::leave_directly();
-}
 }
 
 namespace caisson::host::enclave::loader {
@@ -60,7 +49,7 @@ using protocol::sgx::PageType;
 
 DirectEntry Trap::enter_directly(std::uint64_t tcs, std::uint64_t rsp, std::uint64_t rbp) noexcept
 {
-    auto* cpu = only_ != nullptr ? only_ : own();
+    auto* cpu = sole_processor != nullptr ? sole_processor : own();
     auto* enclave = enclave_at(tcs);
     if (cpu == nullptr || enclave == nullptr || !enclave->crosses_directly_) {
         return {};
@@ -86,7 +75,7 @@ DirectEntry Trap::enter_directly(std::uint64_t tcs, std::uint64_t rsp, std::uint
 
 std::uint64_t Trap::leave_directly() noexcept
 {
-    auto* cpu = only_ != nullptr ? only_ : processor_inside(fs_base());
+    auto* cpu = sole_processor != nullptr ? sole_processor : processor_inside(fs_base());
     if (cpu == nullptr || cpu->inside == 0) {
         give_up(); // it has moved FS: nothing says who left
     }

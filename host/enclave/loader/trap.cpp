@@ -419,7 +419,7 @@ void Trap::handle(Processor& cpu, int signal, const siginfo_t& info, ucontext_t&
 void Trap::take_host_bases(Processor& cpu) noexcept
 {
     get_bases(cpu.enclave_fs, cpu.enclave_gs);
-    if (only_ != nullptr) {
+    if (sole_processor != nullptr) {
         cpu.kept_fs = cpu.enclave_fs;
         cpu.kept_gs = cpu.enclave_gs;
         return;
@@ -429,7 +429,7 @@ void Trap::take_host_bases(Processor& cpu) noexcept
 
 void Trap::take_enclave_bases(Processor& cpu) noexcept
 {
-    if (only_ == nullptr) {
+    if (sole_processor == nullptr) {
         get_bases(cpu.host_fs, cpu.host_gs);
     } else if (cpu.kept_fs == cpu.enclave_fs && cpu.kept_gs == cpu.enclave_gs) {
         return;
@@ -441,7 +441,7 @@ void Trap::take_enclave_bases(Processor& cpu) noexcept
 
 void Trap::give_thread_to_enclave() noexcept
 {
-    only_ = own();
+    sole_processor = own();
 }
 
 // The first code in a trap: FS and GS may be the enclave's, so no TLS before the host's are back.

@@ -49,10 +49,12 @@ class Trap {
     [[nodiscard]] static Status remember(Emulator& enclave) noexcept;
     static void forget(const Emulator& enclave) noexcept;
 
-    // EENTER and EEXIT of an enclave that crosses directly (crossing.cpp). `rsp` and `rbp` are those at the EENTER.
-    static DirectEntry enter_directly(std::uint64_t tcs, std::uint64_t rsp, std::uint64_t rbp) noexcept;
+    // EENTER and EEXIT of an enclave that crosses directly, for the assembly of the way in and out (crossing.cpp).
+    // `rsp` and `rbp` are those at the EENTER.
+    static DirectEntry enter_directly(std::uint64_t tcs, std::uint64_t rsp, std::uint64_t rbp) noexcept
+        __asm__("caisson_enter_directly");
     // FS and GS are the enclave's at the call and the host's afterwards; the AEP.
-    static std::uint64_t leave_directly() noexcept;
+    static std::uint64_t leave_directly() noexcept __asm__("caisson_out_of_enclave");
 
     // Asks the kernel to let CPUID fault in this thread; where it cannot, CPUID inside is not refused. Below 0: errno.
     [[nodiscard]] static long refuse_cpuid() noexcept;
@@ -102,7 +104,7 @@ class Trap {
     // Operands lie inside, aligned, on regular pages with these permissions.
     static Fault check_operand(Emulator& enclave, std::uint64_t address, std::uint64_t size, std::uint64_t alignment,
                                std::uint64_t permissions) noexcept;
-    static inline Processor* only_ = nullptr; // of a thread that is given to its enclave
+    static inline Processor* sole_processor = nullptr; // of a thread that is given to its enclave
     static std::uint64_t frame_of(const Emulator& enclave, const Thread& thread, std::uint32_t number) noexcept;
     static Fault check_frame(Emulator& enclave, std::uint64_t frame) noexcept;
     static void handle_signal(int signal, siginfo_t* info, void* context) noexcept;
