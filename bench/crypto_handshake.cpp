@@ -134,9 +134,12 @@ void Handshakes::serve()
             key = box_key_of(key);
         }
     };
-    // Keys for the pool, as many as these handshakes take from it.
+    // Keys for the pool, as many as these handshakes take from it; random octets for all of them at once, as the
+    // chamber draws them.
+    std::array<Key, count> drawn;
+    randombytes_buf(drawn.data(), sizeof drawn);
     for (std::size_t index = 0; index < count; ++index) {
-        randombytes_buf(ours_[index].transient_secret.data(), 32);
+        ours_[index].transient_secret = drawn[index];
         jobs.push_back({ours_[index].transient_secret.data(), nullptr, ours_[index].transient.data()});
     }
     crypto::make_public_keys(jobs);
