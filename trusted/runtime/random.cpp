@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t words_per_mix = 8;
 constexpr int hardware_tries = 32;
-constexpr std::size_t chunk_bytes = 512;
+constexpr std::size_t chunk_bytes = 2016; // and the next key: 32 blocks
 constexpr std::uint64_t bytes_between_mixes = std::uint64_t{1} << 20U;
 constexpr ByteArray<crypto_stream_chacha20_NONCEBYTES> zero_nonce{};
 static_assert(SourceHealth::startup_words % words_per_mix == 0);
@@ -96,14 +96,15 @@ void Random::fill(MutableBytes bytes) noexcept
 {
     CHECK(started_);
     while (!bytes.empty()) {
-        if (hardware_.read != nullptr && until_mix_ < chunk_bytes) {
+        const auto count = std::min(bytes.size(), chunk_bytes);
+        if (hardware_.read != nullptr && until_mix_ < count) {
             CHECK(draw_all(words_per_mix));
         }
-        ByteArray<32 + chunk_bytes> stream;
+        ByteArray<32 + chunk_bytes> memory;
+        const auto stream = MutableBytes(memory).first(32 + count);
         crypto_stream_chacha20(stream.data(), stream.size(), zero_nonce.data(), key_.expose().data());
-        copy_bytes(key_.expose(), Bytes(stream).first(32));
-        const auto count = std::min(bytes.size(), chunk_bytes);
-        copy_bytes(bytes, Bytes(stream).subspan(32, count));
+        copy_bytes(key_.expose(), stream.first(32));
+        copy_bytes(bytes, stream.subspan(32));
         wipe(stream);
         until_mix_ -= std::min<std::uint64_t>(until_mix_, count);
         bytes = bytes.subspan(count);

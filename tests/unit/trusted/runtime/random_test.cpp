@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <vector>
+
 namespace caisson::trusted {
 namespace {
 
@@ -173,6 +176,21 @@ TEST(Random, what_was_given_is_not_in_the_state)
         for (std::size_t from = 0; from + 16 <= given.size(); from += 16) {
             EXPECT_FALSE(same_bytes(state.subspan(at, 16), Bytes(given).subspan(from, 16)));
         }
+    }
+}
+
+TEST(Random, a_long_call_repeats_nothing_where_its_chunks_meet)
+{
+    Random random;
+    ASSERT_TRUE(random.start(seed_of(4), nullptr));
+    std::vector<std::uint8_t> given(8 * 2016 + 5);
+    random.fill(given);
+    std::set<std::vector<std::uint8_t>> seen;
+    for (std::size_t at = 0; at + 16 <= given.size(); at += 8) {
+        EXPECT_TRUE(seen.emplace(given.begin() + static_cast<std::ptrdiff_t>(at),
+                                 given.begin() + static_cast<std::ptrdiff_t>(at + 16))
+                        .second)
+            << at;
     }
 }
 
