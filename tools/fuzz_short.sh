@@ -20,7 +20,7 @@ if "$folder/$name" -max_total_time="$seconds" -timeout=10 -artifact_prefix="$fol
     echo "$name: ok, $(sed -n "s/^Done \([0-9]*\) runs.*/\1/p" "$scratch/$name.log") runs"
 else
     echo "$name: FAILED
-$(tail -n 40 "$scratch/$name.log")"
+$(grep -av "^#[0-9]" "$scratch/$name.log" | tail -n 30)"
     exit 1
 fi
 '
