@@ -27,7 +27,8 @@ constexpr auto starved_max = std::chrono::seconds(10);
 constexpr auto short_sleep = std::chrono::microseconds(1);
 constexpr int short_sleeps_max = 8;
 constexpr std::size_t batch_max = 64;
-constexpr std::uint32_t group_slots = 8;                   // published, and called near, together
+constexpr std::uint32_t group_slots = 8;                   // published together
+constexpr std::uint32_t slots_ahead = 32;                  // asked for before they are written or looked at
 constexpr std::size_t ahead_bytes = std::size_t{2} << 10U; // of answers, asked for before they are looked at
 static_assert(2 * airlock::payload_bytes_max + 128 <= airlock::lane_arena_bytes &&
               batch_max <= airlock::slots_per_lane);
@@ -233,7 +234,7 @@ std::size_t RingClient::publish(std::span<Call> calls, Place place)
 void RingClient::lay_out(const Call& call, const InFlight& flight) noexcept
 {
     auto* arena = ring_.arenas[0];
-    take_over(&lane_.slots[(flight.end_slot + group_slots) % airlock::slots_per_lane]);
+    take_over(&lane_.slots[(flight.end_slot + slots_ahead) % airlock::slots_per_lane]);
     copy_bytes({arena + flight.end, call.input_head.size()}, call.input_head);
     copy_bytes({arena + flight.end + call.input_head.size(), call.input.size()}, call.input);
     lane_.slots[flight.end_slot % airlock::slots_per_lane] =
@@ -276,7 +277,7 @@ void RingClient::land_oldest()
         const auto wanted = std::min(at + arena_bytes_of(call) + ahead_bytes, flight.end);
         take_over(arena + near, wanted - near);
         near = wanted;
-        take_over(&lane_.slots[(slot + group_slots) % airlock::slots_per_lane]);
+        take_over(&lane_.slots[(slot + slots_ahead) % airlock::slots_per_lane]);
         finish(call, {at, at + rounded_up(input_bytes_of(call))}, slot, answered);
         at += arena_bytes_of(call);
         ++slot;
