@@ -171,6 +171,7 @@ inline constexpr std::uint32_t EACCEPTCOPY = 7;
 // What RAX says after EGETKEY and EACCEPT; 0 is success.
 inline constexpr std::uint32_t SGX_INVALID_ATTRIBUTE = 2;
 inline constexpr std::uint32_t SGX_PAGE_ATTRIBUTES_MISMATCH = 19;
+inline constexpr std::uint32_t SGX_INVALID_CPUSVN = 32;
 inline constexpr std::uint32_t SGX_INVALID_ISVSVN = 64;
 inline constexpr std::uint32_t SGX_INVALID_KEYNAME = 256;
 

@@ -95,6 +95,13 @@ void emulate_ereport(const EnclaveIdentity& self, const PlatformKeys& keys, cons
         crypto::aes128_cmac(key, {reinterpret_cast<const std::uint8_t*>(&report), protocol::sgx::report_maced_bytes});
 }
 
+bool is_key_request(const protocol::sgx::KeyRequest& request) noexcept
+{
+    constexpr unsigned policies = protocol::sgx::KEYPOLICY_MRENCLAVE | protocol::sgx::KEYPOLICY_MRSIGNER;
+    return (request.key_policy & ~policies) == 0 && request.config_svn == 0 && request.cet_attributes_mask == 0 &&
+           request.reserved1 == 0 && same_bytes(request.reserved2, decltype(request.reserved2){});
+}
+
 std::uint32_t emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys,
                               const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept
 {
@@ -107,10 +114,13 @@ std::uint32_t emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& k
         request.key_name == KeyName::PROVISION_SEAL) {
         return protocol::sgx::SGX_INVALID_ATTRIBUTE; // keys of Intel's own enclaves; no image here has the attribute
     }
-    const bool by_enclave = request.key_policy == protocol::sgx::KEYPOLICY_MRENCLAVE;
-    const bool by_signer = request.key_policy == protocol::sgx::KEYPOLICY_MRSIGNER;
+    const bool by_enclave = (request.key_policy & protocol::sgx::KEYPOLICY_MRENCLAVE) != 0;
+    const bool by_signer = (request.key_policy & protocol::sgx::KEYPOLICY_MRSIGNER) != 0;
     if (request.key_name != KeyName::SEAL || (!by_enclave && !by_signer)) {
         return protocol::sgx::SGX_INVALID_KEYNAME;
+    }
+    if (request.cpusvn != self.cpusvn) {
+        return protocol::sgx::SGX_INVALID_CPUSVN; // it says platform and root: there was none before this one
     }
     if (request.isv_svn > self.isv_svn) {
         return protocol::sgx::SGX_INVALID_ISVSVN;

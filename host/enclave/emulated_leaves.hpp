@@ -23,7 +23,13 @@ struct EnclaveIdentity {
 void emulate_ereport(const EnclaveIdentity& self, const PlatformKeys& keys, const protocol::sgx::TargetInfo& target,
                      const protocol::sgx::ReportData& data, protocol::sgx::Report& report) noexcept;
 
-// What RAX says: 0, or the architecture's refusal (SGX_INVALID_...), and then `key` is as it was.
+// Does EGETKEY take this request at all? If not, it is #GP: reserved bits, and what only enclaves with key separation
+// and sharing (KSS) or shadow stacks (CET) may ask for, which no emulated enclave has.
+[[nodiscard]] bool is_key_request(const protocol::sgx::KeyRequest& request) noexcept;
+
+// What RAX says: 0, or the architecture's refusal (SGX_INVALID_...), and then `key` is as it was. Stricter than a CPU
+// in one thing: a sealing key that asks for neither MRENCLAVE nor MRSIGNER, which every enclave of that product has, is
+// refused, for no image is handed what it could be made of. Requires: is_key_request.
 [[nodiscard]] std::uint32_t emulate_egetkey(const EnclaveIdentity& self, const PlatformKeys& keys,
                                             const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept;
 

@@ -84,7 +84,7 @@ class InprocEnclave final : public Enclave {
     static bool egetkey(void* self, const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept
     {
         const auto& enclave = *static_cast<InprocEnclave*>(self);
-        return emulate_egetkey(enclave.identity_, enclave.keys_, request, key) == 0;
+        return is_key_request(request) && emulate_egetkey(enclave.identity_, enclave.keys_, request, key) == 0;
     }
 
     RingMemory memory_;

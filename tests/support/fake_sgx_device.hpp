@@ -132,7 +132,8 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
     static bool egetkey(void* self, const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept
     {
         const auto& device = *static_cast<FakeSgxDevice*>(self);
-        return host::enclave::emulate_egetkey(device.identity_, device.keys_, request, key) == 0;
+        return host::enclave::is_key_request(request) &&
+               host::enclave::emulate_egetkey(device.identity_, device.keys_, request, key) == 0;
     }
 
     // Enters and leaves as the vDSO has it: the handler of the run sees RDI and RSI.

@@ -102,10 +102,8 @@ Fault Trap::do_egetkey(Emulator& enclave, greg_t* registers) noexcept
             return fault;
         }
     }
-    const auto& request = *reinterpret_cast<const protocol::sgx::KeyRequest*>(request_address);
-    constexpr unsigned policies = protocol::sgx::KEYPOLICY_MRENCLAVE | protocol::sgx::KEYPOLICY_MRSIGNER;
-    if ((request.key_policy & ~policies) != 0 || request.reserved1 != 0 ||
-        std::any_of(request.reserved2.begin(), request.reserved2.end(), [](std::uint8_t byte) { return byte != 0; })) {
+    const auto request = *reinterpret_cast<const protocol::sgx::KeyRequest*>(request_address); // once
+    if (!is_key_request(request)) {
         return {vector_gp, 0, 0};
     }
     give_result(registers,

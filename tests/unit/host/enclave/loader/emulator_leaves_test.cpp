@@ -65,9 +65,10 @@ class EmulatorLeaves : public EmulatedMachine {
         const Bytes maced(reinterpret_cast<const std::uint8_t*>(&made), protocol::sgx::report_maced_bytes);
         return crypto::aes128_cmac(mac_key, maced) == made.mac;
     }
-    static KeyRequest seal_request(std::uint16_t policy = protocol::sgx::KEYPOLICY_MRSIGNER)
+    KeyRequest seal_request(std::uint16_t policy = protocol::sgx::KEYPOLICY_MRSIGNER) const
     {
         KeyRequest request{};
+        request.cpusvn = enclave_.identity().cpusvn;
         request.key_name = KeyName::SEAL;
         request.key_policy = policy;
         request.isv_svn = 1;
@@ -194,6 +195,39 @@ TEST_F(EmulatorLeaves, a_key_of_a_later_svn_is_refused)
     EXPECT_EQ(get<ByteArray<16>>(page_ + 1024), ByteArray<16>{});
 }
 
+TEST_F(EmulatorLeaves, a_key_of_another_cpusvn_is_refused)
+{
+    const auto own = enclave_.identity().cpusvn;
+    for (std::size_t octet = 0; octet < own.size(); ++octet) {
+        for (const int step : {1, -1}) {
+            auto request = seal_request();
+            request.cpusvn[octet] = static_cast<std::uint8_t>(own[octet] + step);
+            const auto refused = getkey(request);
+            EXPECT_EQ(refused.result, protocol::sgx::SGX_INVALID_CPUSVN) << octet;
+            EXPECT_TRUE(refused.refused);
+            EXPECT_EQ(get<ByteArray<16>>(page_ + 1024), ByteArray<16>{});
+        }
+    }
+}
+
+// EGETKEY takes the SVNs from the request for a sealing key alone.
+TEST_F(EmulatorLeaves, the_report_key_is_of_this_cpusvn_and_svn_whatever_is_asked)
+{
+    KeyRequest request{};
+    request.key_name = KeyName::REPORT;
+    const auto own = key(request);
+    request.cpusvn.fill(0xff);
+    request.isv_svn = 0xffff;
+    EXPECT_EQ(key(request), own);
+}
+
+TEST_F(EmulatorLeaves, a_key_for_image_and_signer_is_neither_ones_alone)
+{
+    const auto both = key(seal_request(protocol::sgx::KEYPOLICY_MRENCLAVE | protocol::sgx::KEYPOLICY_MRSIGNER));
+    EXPECT_NE(both, key(seal_request(protocol::sgx::KEYPOLICY_MRENCLAVE)));
+    EXPECT_NE(both, key(seal_request(protocol::sgx::KEYPOLICY_MRSIGNER)));
+}
+
 TEST_F(EmulatorLeaves, an_unknown_key_is_refused)
 {
     auto request = seal_request();
@@ -213,14 +247,35 @@ TEST_F(EmulatorLeaves, the_keys_of_intels_enclaves_are_refused)
 
 TEST_F(EmulatorLeaves, reserved_bits_of_a_request_are_gp)
 {
+    const auto refused = [this](const KeyRequest& request) {
+        EXPECT_FAULT(getkey(request).exit, vector_gp);
+        EXPECT_EQ(get<ByteArray<16>>(page_ + 1024), ByteArray<16>{});
+        answer(Command::skip, 3); // behind ENCLU, so that the thread is free again
+        EXPECT_FALSE(resume().by_exception);
+    };
+    for (const std::size_t octet : {0, 100, 433}) {
+        auto request = seal_request();
+        request.reserved2[octet] = 1;
+        refused(request);
+    }
     auto request = seal_request();
-    request.reserved2[100] = 1;
-    EXPECT_FAULT(getkey(request).exit, vector_gp);
+    request.reserved1 = 1;
+    refused(request);
+    for (unsigned bit = 2; bit < 16; ++bit) { // 2 to 5 are KSS's, for enclaves that have that attribute
+        refused(seal_request(static_cast<std::uint16_t>(protocol::sgx::KEYPOLICY_MRSIGNER | 1U << bit)));
+    }
 }
 
-TEST_F(EmulatorLeaves, an_unknown_policy_of_a_request_is_gp)
+TEST_F(EmulatorLeaves, a_config_svn_without_kss_and_a_cet_mask_without_cet_are_gp)
 {
-    EXPECT_FAULT(getkey(seal_request(4)).exit, vector_gp);
+    auto request = seal_request();
+    request.config_svn = 1;
+    EXPECT_FAULT(getkey(request).exit, vector_gp);
+    answer(Command::skip, 3);
+    EXPECT_FALSE(resume().by_exception);
+    request = seal_request();
+    request.cet_attributes_mask = 1;
+    EXPECT_FAULT(getkey(request).exit, vector_gp);
 }
 
 TEST_F(EmulatorLeaves, a_key_to_the_outside_is_gp)
