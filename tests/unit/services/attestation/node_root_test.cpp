@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 namespace caisson::services::attestation {
 namespace {
 
@@ -189,6 +191,25 @@ TEST_F(NodeRootTest, what_is_no_tpm_is_not_challenged)
     EXPECT_FALSE(challenge_root({{}, {}, offer->ak_public}, "", now_ms));
     EXPECT_FALSE(challenge_root({{}, offer->ak_public, offer->ek_public}, "", now_ms)); // the wrong way round
     EXPECT_FALSE(challenge_root({Bytes(offer->ek_public), offer->ek_public, offer->ak_public}, "", now_ms));
+}
+
+// The EK certificate of another TPM, be it a good one: it says nothing about this one. [TPM-5]
+TEST_F(NodeRootTest, the_endorsement_certificate_of_another_tpm_is_unauthentic)
+{
+    const auto offer = prover_->offer();
+    ASSERT_TRUE(offer);
+    const auto file = folder_ / "theirs.der";
+    const auto line =
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=theirs -outform DER "
+        "-keyout /dev/null -out " +
+        file.string() + " 2>/dev/null";
+    ASSERT_EQ(std::system(line.c_str()), 0);
+    std::ifstream stream(file, std::ios::binary);
+    const Content theirs{std::istreambuf_iterator<char>(stream), {}};
+    const auto refused = challenge_root({theirs, offer->ek_public, offer->ak_public}, "", now_ms);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, Kind::unauthentic);
+    EXPECT_NE(refused.error().what.find("another key than the EK"), std::string::npos) << refused.error().what;
 }
 
 // [TPM-18]
