@@ -21,7 +21,6 @@ namespace caisson::host::enclave::loader {
 namespace {
 
 constexpr int pending = -1;
-constexpr long patience_s = 2;
 
 // Shared between the two until the guard has said whether it holds.
 struct Handshake {
@@ -95,17 +94,22 @@ long restrict_guard() noexcept
     leave(1);
 }
 
-int wait_for(Handshake& handshake) noexcept
+// A machine that is busy must not cost a chamber its guard: what ends this is the guard's word or its end. Of a guard
+// that is stopped the host's patience is the limit, and then the chamber does not start.
+int wait_for(Handshake& handshake, pid_t& guard) noexcept
 {
-    constexpr long looks = patience_s * 1000;
-    for (long look = 0; look < looks; ++look) {
+    for (long look = 0;; ++look) {
         if (const int error = handshake.error.load(); error != pending) {
             return error;
+        }
+        if (::waitpid(guard, nullptr, WNOHANG) != 0) {
+            guard = 0;
+            const int said = handshake.error.load(); // with its last breath
+            return said == pending || said == 0 ? ESRCH : said;
         }
         const timespec nap{0, look < 20 ? 50'000 : 1'000'000};
         ::nanosleep(&nap, nullptr);
     }
-    return ETIMEDOUT;
 }
 
 } // namespace
@@ -118,7 +122,7 @@ long start_guard() noexcept
     }
     auto& handshake = *new (memory) Handshake;
     const auto chamber = ::getpid();
-    const auto pid = ::fork();
+    auto pid = ::fork();
     if (pid == 0) {
         become_guard(handshake, chamber);
     }
@@ -127,8 +131,8 @@ long start_guard() noexcept
         ::prctl(PR_SET_PTRACER, pid, 0, 0, 0); // where Yama wants to be told
         handshake.may_seize.store(1);
         futex(handshake.may_seize, FUTEX_WAKE, 1, nullptr);
-        error = wait_for(handshake);
-        if (error != 0) { // half a guard is none
+        error = wait_for(handshake, pid);
+        if (error != 0 && pid > 0) { // half a guard is none
             ::kill(pid, SIGKILL);
             ::waitpid(pid, nullptr, 0);
         }
