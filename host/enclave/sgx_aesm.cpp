@@ -163,11 +163,11 @@ Buffer request_of(std::uint32_t kind, const Message& inner)
 
 } // namespace
 
-Outcome<std::vector<std::uint8_t>> Aesm::exchange(Bytes request) const
+Outcome<std::vector<std::uint8_t>> Aesm::over_socket(const std::filesystem::path& place, Bytes request)
 {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    const auto path = socket_.string();
+    const auto path = place.string();
     if (path.size() >= sizeof address.sun_path) {
         return fault(Kind::malformed, "the path of the AESM socket is too long: " + path);
     }
@@ -212,7 +212,7 @@ Outcome<protocol::sgx::TargetInfo> Aesm::target() const
             inner.number(5, id_bytes);
         }
         inner.number(timeout_field, timeout_us);
-        const auto answer = TRY(exchange(request_of(init_quote_ex, inner)));
+        const auto answer = TRY(exchange_(request_of(init_quote_ex, inner)));
         const auto response = TRY(response_of(answer, init_quote_ex));
         if (!with_id) {
             const auto size = TRY(field_of(response, 3));
@@ -239,7 +239,7 @@ Outcome<std::vector<std::uint8_t>> Aesm::quote(const protocol::sgx::Report& repo
     size_inner.bytes(1, ecdsa_key_id());
     size_inner.number(2, certification_pck_chain);
     size_inner.number(timeout_field, timeout_us);
-    const auto size_answer = TRY(exchange(request_of(get_quote_size_ex, size_inner)));
+    const auto size_answer = TRY(exchange_(request_of(get_quote_size_ex, size_inner)));
     const auto size_response = TRY(response_of(size_answer, get_quote_size_ex));
     const auto size = TRY(field_of(size_response, 2));
     if (!size.there || size.number == 0 || size.number > quote_bytes_max) {
@@ -250,7 +250,7 @@ Outcome<std::vector<std::uint8_t>> Aesm::quote(const protocol::sgx::Report& repo
     inner.bytes(2, ecdsa_key_id());
     inner.number(4, size.number);
     inner.number(timeout_field, timeout_us);
-    const auto answer = TRY(exchange(request_of(get_quote_ex, inner)));
+    const auto answer = TRY(exchange_(request_of(get_quote_ex, inner)));
     const auto response = TRY(response_of(answer, get_quote_ex));
     const auto quote = TRY(field_of(response, 2));
     if (quote.bytes.empty() || quote.bytes.size() > quote_bytes_max) {

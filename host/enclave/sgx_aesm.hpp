@@ -7,6 +7,7 @@
 #include "protocol/sgx.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 namespace caisson::host::enclave {
@@ -15,8 +16,16 @@ class Aesm {
   public:
     static constexpr const char* usual_socket = "/var/run/aesmd/aesm.socket";
 
+    // A request's bytes to the answer's, without their lengths.
+    using Exchange = std::function<Outcome<std::vector<std::uint8_t>>(Bytes request)>;
+
     explicit Aesm(std::filesystem::path socket = usual_socket)
-        : socket_(std::move(socket))
+        : exchange_([socket = std::move(socket)](Bytes request) { return over_socket(socket, request); })
+    {
+    }
+    // Another way to the service: for tests.
+    explicit Aesm(Exchange exchange)
+        : exchange_(std::move(exchange))
     {
     }
 
@@ -28,9 +37,10 @@ class Aesm {
     [[nodiscard]] Outcome<std::vector<std::uint8_t>> quote(const protocol::sgx::Report& report) const;
 
   private:
-    [[nodiscard]] Outcome<std::vector<std::uint8_t>> exchange(Bytes request) const;
+    [[nodiscard]] static Outcome<std::vector<std::uint8_t>> over_socket(const std::filesystem::path& socket,
+                                                                        Bytes request);
 
-    std::filesystem::path socket_;
+    Exchange exchange_;
 };
 
 } // namespace caisson::host::enclave
