@@ -39,14 +39,18 @@ enum class CpuFeature : std::uint32_t {
 
 inline constexpr std::uint64_t entry_magic = 0x3159525445434143; // "CACETRY1"
 
-// Copied in once, at the first entry. A hostile host can lie in all of it and gains: a chamber that stops, or one that
-// is slower; the seed only ever adds to RDRAND.
+// Copied in once, at the first entry. A hostile host can lie in all of it and gains: a chamber that stops, one that is
+// slower, or one that opens older copies; the seed only ever adds to RDRAND.
 struct EntryFacts {
     std::uint64_t magic;
     std::uint32_t features; // CpuFeature bits
     std::uint32_t spin_budget_ticks;
     ByteArray<64> seed; // from the loader's getrandom, zeros on sgx; the loader wipes its copy after the first entry
+    // [SEAL-5] The root's rollback counter: blobs that say less are an older copy, new ones say `counter_sealed`.
+    // Zeros: it has none.
+    std::uint64_t counter_least = 0;
+    std::uint64_t counter_sealed = 0;
 };
-static_assert(sizeof(EntryFacts) == 80);
+static_assert(sizeof(EntryFacts) == 96);
 
 } // namespace caisson::airlock

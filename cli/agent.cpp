@@ -9,6 +9,10 @@
 namespace caisson::cli {
 namespace {
 
+using host::enclave::guard_text;
+using host::enclave::platform_name;
+using host::enclave::root_name;
+
 std::string hex(Bytes bytes)
 {
     std::string text(2 * bytes.size(), '\0');
@@ -36,11 +40,12 @@ int join(const JoinWish& wish, const Globals& globals)
     if (globals.json) {
         JsonWriter json;
         json.begin_object().name("name").text(joined->name).name("server").text(joined->server);
-        json.name("witness_key").text(witness_key).end_object();
+        json.name("witness_key").text(witness_key).name("platform").text(platform_name(joined->guard.platform));
+        json.name("root").text(root_name(joined->guard.root)).name("debug").boolean(joined->guard.debug).end_object();
         return print_json(json.str());
     }
     return print_text("joined       " + joined->server + "\nas           " + joined->name + "\nwitness key  " +
-                      witness_key + "\n\nNext: caisson agent run\n");
+                      witness_key + "\nwitness on   " + guard_text(joined->guard) + "\n\nNext: caisson agent run\n");
 }
 
 void add_join(Command& agent, const Globals& globals)

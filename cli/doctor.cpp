@@ -1,8 +1,8 @@
 #include "cli/json.hpp"
-#include "cli/platform_text.hpp"
 #include "cli/verb.hpp"
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
+#include "host/enclave/platform_text.hpp"
 #include "host/enclave/root.hpp"
 #include "host/store/throwaway_folder.hpp"
 
@@ -20,6 +20,11 @@ using host::Outcome;
 using host::enclave::ChamberKind;
 using host::enclave::Enclave;
 using host::enclave::EnclaveFacts;
+using host::enclave::hardening_text;
+using host::enclave::platform_meaning;
+using host::enclave::platform_name;
+using host::enclave::root_meaning;
+using host::enclave::root_name;
 using protocol::ImageHardening;
 using protocol::sgx::Platform;
 using protocol::sgx::RootKind;
@@ -86,6 +91,18 @@ std::string locked_memory()
                                     : ";\n     `ulimit -l` or LimitMEMLOCK= raise it\n");
 }
 
+// [SEAL-5]
+bool counts(RootKind root)
+{
+    return root == RootKind::tpm || root == RootKind::software_tpm;
+}
+
+const char* rollback_text(RootKind root)
+{
+    return counts(root) ? "rollback: a counter in the TPM refuses older copies of keys and identity\n"
+                        : "rollback: NOT NOTICED: this root has no counter, and an older copy of the home opens\n";
+}
+
 // What the home's root proves, in the words of people.
 const char* proof_text(RootKind root)
 {
@@ -139,7 +156,8 @@ std::string json_of(const Findings& findings)
 {
     JsonWriter json;
     json.begin_object().name("kernel").text(findings.kernel_name).name("hardware_trust").boolean(false);
-    json.name("root").text(root_name(findings.root)).name("chambers").begin_array();
+    json.name("root").text(root_name(findings.root)).name("rollback_counters").boolean(counts(findings.root));
+    json.name("chambers").begin_array();
     for (const auto& [kind, facts] : findings.chambers) {
         add_chamber(json, kind, facts);
     }
@@ -176,6 +194,7 @@ std::string text_for_people(const Findings& findings)
     }
     text += locked_memory();
     text += std::string("root: ") + root_name(findings.root) + ", " + root_meaning(findings.root) + "\n";
+    text += rollback_text(findings.root);
     for (const auto& device : devices) {
         text += is_there(device) ? std::string(device.name) + ": " + device.path + " is there; " + device.with + "\n"
                                  : std::string(device.name) + ": " + device.without + "\n";

@@ -1,8 +1,8 @@
 #include "cli/enclave_text.hpp"
 
 #include "cli/json.hpp"
-#include "cli/platform_text.hpp"
 #include "core/text.hpp"
+#include "host/enclave/platform_text.hpp"
 
 #include <algorithm>
 #include <array>
@@ -12,6 +12,7 @@
 namespace caisson::cli {
 namespace {
 
+using host::enclave::hardening_text;
 using host::enclave::image::all_chunks;
 using host::enclave::image::Examined;
 using host::enclave::image::ImageFormat;

@@ -2,6 +2,8 @@
 #include "cli/verb.hpp"
 #include "core/secret.hpp"
 #include "core/text.hpp"
+#include "host/enclave/platform_text.hpp"
+#include "host/enclave/root.hpp"
 #include "host/store/access_signer.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/joined_server.hpp"
@@ -20,6 +22,10 @@ namespace {
 using host::Fault;
 using host::fault;
 using host::Outcome;
+using host::enclave::Guard;
+using host::enclave::guard_text;
+using host::enclave::platform_name;
+using host::enclave::root_name;
 using host::store::KeyRecord;
 using host::store::KeyStore;
 using host::store::VerifierKey;
@@ -42,7 +48,18 @@ std::string hex(Bytes bytes)
     return text;
 }
 
-void add_facts(JsonWriter& json, const KeyRecord& record)
+// On which platform and root the home's keys are used; nothing when that cannot be said, which is told.
+std::optional<Guard> guard_of_keys(const Globals& globals)
+{
+    const auto guard = host::enclave::guard_at(globals.home, host::enclave::ChamberKind::curve);
+    if (!guard) {
+        report(guard.error());
+        return std::nullopt;
+    }
+    return *guard;
+}
+
+void add_facts(JsonWriter& json, const KeyRecord& record, const std::optional<Guard>& guard)
 {
     json.begin_object().name("name").text(record.name).name("public_key").text(z85(record.public_key.bytes));
     json.name("handle").text(z85(record.handle.bytes)).name("gated").boolean(record.gated);
@@ -50,14 +67,21 @@ void add_facts(JsonWriter& json, const KeyRecord& record)
     record.gated ? json.text(hex(record.verifier_key.bytes)) : json.null();
     json.name("list_key");
     record.listed ? json.text(hex(record.list_key.bytes)) : json.null();
+    json.name("platform");
+    guard ? json.text(platform_name(guard->platform)) : json.null();
+    json.name("root");
+    guard ? json.text(root_name(guard->root)) : json.null();
+    json.name("debug");
+    guard ? json.boolean(guard->debug) : json.null();
     json.end_object();
 }
 
 int print_facts(const KeyRecord& record, const Globals& globals)
 {
+    const auto guard = guard_of_keys(globals);
     if (globals.json) {
         JsonWriter json;
-        add_facts(json, record);
+        add_facts(json, record, guard);
         return print_json(json.str());
     }
     std::string text = "name        " + record.name + "\npublic key  " + z85(record.public_key.bytes) +
@@ -68,6 +92,7 @@ int print_facts(const KeyRecord& record, const Globals& globals)
     text += record.listed ? "\naccess list only those that a list names which is signed by\n            " +
                                 hex(record.list_key.bytes)
                           : "";
+    text += "\nchamber     " + (guard ? guard_text(*guard) : std::string("unknown"));
     return print_text(text + "\n");
 }
 
@@ -135,9 +160,11 @@ int new_key(const NewWish& wish, const Globals& globals)
         const KeyStore store(globals.home);
         TRY(store.expect_free(name));
         const auto pins = TRY(choose_pins(choice, globals.home));
-        auto chamber = TRY(KeyChamber::open(globals.home));
+        auto chamber = TRY(KeyChamber::open_to_change(globals.home));
+        TRY(chamber.carry_over(store));
         auto record = TRY(chamber.make(name, pins));
         TRY(store.store(record));
+        TRY(chamber.conclude());
         return record;
     }();
     if (!made) {
@@ -156,6 +183,7 @@ int list_keys(const Globals& globals)
         return report(names.error());
     }
     int result = exit_ok;
+    const auto guard = guard_of_keys(globals);
     JsonWriter json;
     json.begin_array();
     std::string text;
@@ -165,14 +193,15 @@ int list_keys(const Globals& globals)
             result = report(record.error());
             continue;
         }
-        add_facts(json, *record);
+        add_facts(json, *record, guard);
         text += z85(record->public_key.bytes) + (record->gated ? "  gated    " : "  ungated  ") + record->name + "\n";
     }
     json.end_array();
     if (globals.json) {
         print_json(json.str());
     } else if (!text.empty()) {
-        print_text("PUBLIC KEY                                GATE     NAME\n" + text);
+        print_text("PUBLIC KEY                                GATE     NAME\n" + text +
+                   (guard ? "in a chamber on " + guard_text(*guard) + "\n" : ""));
     } else if (result == exit_ok) {
         print_text("no keys yet; make one with \"caisson key new NAME\"\n");
     }
@@ -215,6 +244,7 @@ struct ImportWish {
     std::string name;
     std::filesystem::path sealed;
     std::string raw_z85;
+    std::filesystem::path owner; // not empty: a backup of before the last change is taken in
     GateChoice gate;
 };
 
@@ -258,26 +288,40 @@ Outcome<void> read_secret(SecretText& text)
     return {};
 }
 
+Outcome<KeyRecord> take_sealed_key(const ImportWish& wish, const KeyStore& store, const Globals& globals)
+{
+    const auto content = TRY(host::store::load_file(wish.sealed, host::store::key_file_bytes_max));
+    const auto sealed = TRY(host::store::read_key_record(text_of(content), "key import: " + wish.sealed.string()));
+    auto chamber = TRY(KeyChamber::open_to_change(globals.home));
+    TRY(chamber.carry_over(store)); // before an older copy opens: the other keys are none
+    if (!wish.owner.empty()) {
+        TRY(chamber.accept_older(wish.owner));
+    }
+    auto record = TRY(chamber.take_sealed(wish.name, sealed.sealed));
+    TRY(store.store(record));
+    TRY(chamber.conclude());
+    return record;
+}
+
+Outcome<KeyRecord> take_secret_key(const ImportWish& wish, const KeyStore& store, const Globals& globals)
+{
+    const auto pins = TRY(choose_pins(wish.gate, globals.home));
+    auto chamber = TRY(KeyChamber::open_to_change(globals.home));
+    TRY(chamber.carry_over(store));
+    SecretText text;
+    TRY(read_secret(text));
+    auto record = TRY(chamber.take_secret(wish.name, pins, text.secret));
+    TRY(store.store(record));
+    TRY(chamber.conclude());
+    return record;
+}
+
 Outcome<KeyRecord> take_key(const ImportWish& wish, const Globals& globals)
 {
     TRY(host::store::check_key_name(wish.name));
     const KeyStore store(globals.home);
     TRY(store.expect_free(wish.name));
-    KeyRecord record;
-    if (!wish.sealed.empty()) {
-        const auto content = TRY(host::store::load_file(wish.sealed, host::store::key_file_bytes_max));
-        const auto sealed = TRY(host::store::read_key_record(text_of(content), "key import: " + wish.sealed.string()));
-        auto chamber = TRY(KeyChamber::open(globals.home));
-        record = TRY(chamber.take_sealed(wish.name, sealed.sealed));
-    } else {
-        const auto pins = TRY(choose_pins(wish.gate, globals.home));
-        auto chamber = TRY(KeyChamber::open(globals.home));
-        SecretText text;
-        TRY(read_secret(text));
-        record = TRY(chamber.take_secret(wish.name, pins, text.secret));
-    }
-    TRY(store.store(record));
-    return record;
+    return wish.sealed.empty() ? take_secret_key(wish, store, globals) : take_sealed_key(wish, store, globals);
 }
 
 int import_key(const ImportWish& wish, const Globals& globals)
@@ -303,7 +347,24 @@ int import_key(const ImportWish& wish, const Globals& globals)
 
 int remove_key(const std::string& name, const Globals& globals)
 {
-    const auto done = KeyStore(globals.home).remove(name);
+    const auto done = [&]() -> host::Done {
+        const KeyStore store(globals.home);
+        if (TRY(host::enclave::Root::kind_of(globals.home)) == protocol::sgx::RootKind::file) {
+            return store.remove(name);
+        }
+        auto chamber = KeyChamber::open_to_change(globals.home); // should it fail, the key goes all the same
+        TRY(store.remove(name));
+        const auto counted = [&]() -> host::Done {
+            auto opened = TRY(std::move(chamber));
+            TRY(opened.carry_over(store));
+            return opened.conclude();
+        }();
+        return counted ? host::Done{}
+                       : fault(counted.error().kind, "key " + name +
+                                                         ": its file is removed, but older copies of it "
+                                                         "still open: " +
+                                                         counted.error().what);
+    }();
     return done ? int{exit_ok} : report(done.error());
 }
 
@@ -365,6 +426,8 @@ void add_import(Command& key, const Globals& globals)
     command.argument("NAME", wish->name, "its name from now on");
     command.option("--sealed", "FILE", wish->sealed, "what \"caisson key export\" printed");
     command.option("--raw-z85", "-", wish->raw_z85, "the secret, 40 letters of Z85, from standard input");
+    command.option("--owner", "FILE", wish->owner,
+                   "the TPM's owner secret, for a key exported before the last change of this home's keys");
     add_gate_options(command, wish->gate);
     command.example("caisson key import alice --raw-z85 - < alice.secret", "takes in the secret of an old program");
     command.action([wish, &globals] { return import_key(*wish, globals); });

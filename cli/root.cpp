@@ -1,14 +1,15 @@
 #include "host/enclave/root.hpp"
 #include "cli/json.hpp"
-#include "cli/platform_text.hpp"
 #include "cli/verb.hpp"
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/image_files.hpp"
+#include "host/enclave/platform_text.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/json_object.hpp"
 #include "host/tpm/tpm_root.hpp"
 #include "protocol/evidence/tpm_policy.hpp"
+#include "services/run/key_chamber.hpp"
 
 #include <charconv>
 #include <memory>
@@ -19,6 +20,8 @@ namespace {
 using host::Done;
 using host::fault;
 using host::Outcome;
+using host::enclave::root_meaning;
+using host::enclave::root_name;
 using host::tpm::TpmRoot;
 using host::tpm::TpmRootFacts;
 using protocol::sgx::RootKind;
@@ -88,7 +91,7 @@ std::string json_of(const TpmRootFacts& facts, const std::string& state)
     json.name("in_lockout").boolean(facts.tpm.in_lockout).name("pcrs").text(pcr_list(facts.pcr_mask));
     json.name("signed").boolean(facts.is_signed).name("approved").boolean(facts.has_approval);
     json.name("bound_to_images").boolean(facts.binds_register);
-    json.name("rollback_counters").boolean(false).name("attestation_key").text(hex(facts.ak_name)).end_object();
+    json.name("rollback_counters").boolean(true).name("attestation_key").text(hex(facts.ak_name)).end_object();
     return json.str();
 }
 
@@ -101,7 +104,7 @@ std::string text_of(const TpmRootFacts& facts, const std::string& state)
     text += facts.is_signed ? " as a signer approves them" : " as they were when it was sealed";
     text += facts.binds_register ? ", and the images of that time\n" : "\n";
     text += "state            " + (state.empty() ? std::string("opens here and now") : "STAYS SEALED: " + state) + "\n";
-    text += "rollback         not noticed: an older copy of the home opens\n";
+    text += "rollback         noticed: a counter in the TPM refuses older copies of keys and identity\n";
     text += "attestation key  " + hex(facts.ak_name) + "\n";
     if (facts.tpm.in_lockout) {
         text += "\nThe TPM is IN LOCKOUT after " + std::to_string(facts.tpm.lockout_failures) +
@@ -239,6 +242,25 @@ void add_reseal(Command& root, const Globals& globals)
     });
 }
 
+void add_restore(Command& root, const Globals& globals)
+{
+    const auto owner = std::make_shared<std::filesystem::path>();
+    auto& command = root.command("restore", "accepts an older copy of the keys that was put back");
+    command.describe("The counter in the TPM refuses older copies: a key that was removed would come back with them. "
+                     "After the loss of a disk a backup may be all there is: this seals its keys anew. A node's "
+                     "identity is not taken back; join again.");
+    command.option("--owner", "FILE", *owner, "the TPM's owner secret", Need::required);
+    command.action([owner, &globals]() -> int {
+        const auto done = [&]() -> Done {
+            auto chamber = TRY(services::run::KeyChamber::open_to_change(globals.home));
+            TRY(chamber.accept_older(*owner));
+            TRY(chamber.carry_over(host::store::KeyStore(globals.home)));
+            return chamber.conclude();
+        }();
+        return done ? int{exit_ok} : report(done.error());
+    });
+}
+
 struct Approval {
     Digest policy{};
     std::vector<std::uint8_t> signature;
@@ -338,6 +360,7 @@ void add_root(Command& root, const Globals& globals)
     command.action([&globals] { return show(globals); });
     add_init(verb, globals);
     add_reseal(verb, globals);
+    add_restore(verb, globals);
     add_policy(verb, globals);
     add_approve(verb);
     add_accept(verb, globals);

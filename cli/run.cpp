@@ -4,6 +4,7 @@
 
 #include "core/text.hpp"
 
+#include <cstdio>
 #include <memory>
 
 namespace caisson::cli {
@@ -18,6 +19,7 @@ int run_program(RunWish& wish, const Globals& globals)
 {
     wish.options.home = globals.home;
     wish.options.warn = [](const host::Fault& fault) { report(fault); };
+    wish.options.tell = [](const std::string& text) { std::fprintf(stderr, "caisson: %s\n", text.c_str()); };
     for (const auto& text : wish.peers) {
         protocol::CurveKey peer;
         const auto size = read_z85(peer.bytes, text);

@@ -1,7 +1,7 @@
 #include "cli/json.hpp"
-#include "cli/platform_text.hpp"
 #include "cli/verb.hpp"
 #include "core/text.hpp"
+#include "host/enclave/platform_text.hpp"
 #include "host/net/node_link_client.hpp"
 #include "services/agent/home.hpp"
 #include "services/attestation/server_home.hpp"
@@ -19,6 +19,8 @@ namespace {
 namespace attestation = services::attestation;
 namespace node_link = protocol::node_link;
 using host::Outcome;
+using host::enclave::platform_name;
+using host::enclave::root_meaning;
 using host::store::NodeRecord;
 using host::store::TrustStore;
 using host::store::VerdictRecord;

@@ -48,10 +48,15 @@ Outcome<std::string> table(const std::filesystem::path& home)
     std::string out = row(
         {"LISTENER", "PEER", "KEY", "TRUST", "LISTS", "STAGE", "AGE", "MSGS IN", "MSGS OUT", "BYTES IN", "BYTES OUT"});
     std::size_t count = 0;
+    std::string guards;
     for (const auto& answer : TRY(ask_gateways(home, "/sessions.tsv"))) {
         std::istringstream lines(answer.body);
         std::string line;
         while (std::getline(lines, line)) {
+            if (line.starts_with('#')) {
+                guards += "gateway " + answer.pid + ": curve chamber on" + line.substr(1) + "\n";
+                continue;
+            }
             std::istringstream words(line);
             std::array<std::string, field_count> field;
             for (auto& word : field) {
@@ -67,7 +72,7 @@ Outcome<std::string> table(const std::filesystem::path& home)
             ++count;
         }
     }
-    return out + std::to_string(count) + (count == 1 ? " session\n" : " sessions\n");
+    return out + std::to_string(count) + (count == 1 ? " session\n" : " sessions\n") + guards;
 }
 
 Outcome<std::string> as_json(const std::filesystem::path& home)

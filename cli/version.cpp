@@ -1,8 +1,8 @@
 #include "cli/json.hpp"
-#include "cli/platform_text.hpp"
 #include "cli/verb.hpp"
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
+#include "host/enclave/platform_text.hpp"
 #include "host/enclave/root.hpp"
 #include "host/store/durable_file.hpp"
 
@@ -15,6 +15,10 @@ namespace {
 
 using host::Outcome;
 using host::enclave::ChamberKind;
+using host::enclave::platform_meaning;
+using host::enclave::platform_name;
+using host::enclave::root_meaning;
+using host::enclave::root_name;
 using protocol::sgx::Sigstruct;
 
 constexpr std::size_t image_bytes_max = std::size_t{64} << 20U;
@@ -26,6 +30,7 @@ struct ImageFacts {
     std::string mrsigner;
     unsigned product = 0;
     unsigned svn = 0;
+    bool debug = false;
     bool signature_names_image = false;
 };
 
@@ -66,8 +71,13 @@ Outcome<ImageFacts> facts_of(const std::filesystem::path& folder, ChamberKind ch
     // An SGXS file is the very stream that is measured: its SHA-256 is MRENCLAVE.
     auto mrenclave = sha256_hex(image);
     const bool same = mrenclave == named;
-    return ImageFacts{
-        name, std::move(mrenclave), sha256_hex(sigstruct.modulus), sigstruct.isv_prod_id, sigstruct.isv_svn, same};
+    return ImageFacts{name,
+                      std::move(mrenclave),
+                      sha256_hex(sigstruct.modulus),
+                      sigstruct.isv_prod_id,
+                      sigstruct.isv_svn,
+                      (sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0,
+                      same};
 }
 
 std::string json_of(const std::vector<ImageFacts>& images, const std::string& loader, protocol::sgx::RootKind root)
@@ -81,7 +91,12 @@ std::string json_of(const std::vector<ImageFacts>& images, const std::string& lo
     for (const auto& image : images) {
         json.begin_object().name("name").text(image.name).name("mrenclave").text(image.mrenclave);
         json.name("mrsigner").text(image.mrsigner).name("product").number(image.product);
-        json.name("svn").number(image.svn).name("signature_names_image").boolean(image.signature_names_image);
+        json.name("svn")
+            .number(image.svn)
+            .name("debug")
+            .boolean(image.debug)
+            .name("signature_names_image")
+            .boolean(image.signature_names_image);
         json.end_object();
     }
     json.end_array().name("loader_sha256").text(loader).end_object();
@@ -97,7 +112,7 @@ std::string text_for_people(const std::vector<ImageFacts>& images, const std::st
     text += std::string("\nroot      ") + root_name(root) + ": " + root_meaning(root) + "\n";
     for (const auto& image : images) {
         text += "chamber   " + image.name + ", product " + std::to_string(image.product) + ", SVN " +
-                std::to_string(image.svn) + "\n";
+                std::to_string(image.svn) + (image.debug ? ", DEBUG: the host can read it\n" : "\n");
         text += "  MRENCLAVE " + image.mrenclave + "\n  MRSIGNER  " + image.mrsigner + "\n";
         text += image.signature_names_image ? "" : "  its signature is for another image: it will not start\n";
     }

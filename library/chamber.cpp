@@ -2,6 +2,7 @@
 
 #include "core/text.hpp"
 #include "core/wire.hpp"
+#include "host/enclave/platform_text.hpp"
 #include "host/enclave/root.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/key_store.hpp"
@@ -50,27 +51,6 @@ std::filesystem::path images_folder()
         }
     }
     return host::enclave::find_images();
-}
-
-const char* platform_text(const host::enclave::EnclaveFacts& facts)
-{
-    switch (facts.platform) {
-    case protocol::sgx::Platform::inproc: return "inproc, no isolation";
-    case protocol::sgx::Platform::process: return "process, a locked-down process that emulates SGX";
-    case protocol::sgx::Platform::sgx: return "sgx, an enclave of the CPU";
-    }
-    return "unknown";
-}
-
-const char* root_text(const host::enclave::EnclaveFacts& facts)
-{
-    switch (facts.root) {
-    case protocol::sgx::RootKind::file: return "root file: development root, no hardware trust";
-    case protocol::sgx::RootKind::tpm: return "root tpm";
-    case protocol::sgx::RootKind::software_tpm: return "root software_tpm: a simulated TPM, no hardware trust";
-    case protocol::sgx::RootKind::cpu: return "root cpu";
-    }
-    return "unknown";
 }
 
 } // namespace
@@ -161,7 +141,7 @@ void Chamber::forget(std::uint32_t key)
 
 std::string Chamber::describe() const
 {
-    return std::string(platform_text(enclave_->facts())) + ", " + root_text(enclave_->facts());
+    return guard_text(guard_of(enclave_->facts()));
 }
 
 host::net::TrustFeeder* Chamber::feeder_of(std::uint32_t own_key)

@@ -26,7 +26,8 @@ Outcome<std::unique_ptr<Enclave>> Enclave::open(const EnclaveOptions& options, c
     case protocol::sgx::Platform::process: return open_process_enclave(options, root);
     case protocol::sgx::Platform::inproc:
         return fault(Kind::forbidden, "the platform inproc protects nothing and is for tests alone");
-    case protocol::sgx::Platform::sgx: return open_sgx_enclave(options, TRY(open_sgx_device()));
+    case protocol::sgx::Platform::sgx:
+        return open_sgx_enclave(options, TRY(open_sgx_device()), root.counters_for(options));
     }
     return fault(Kind::missing, "an unknown platform");
 }

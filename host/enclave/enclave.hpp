@@ -25,6 +25,10 @@ struct EnclaveOptions {
     ChamberKind chamber = ChamberKind::curve;
     protocol::sgx::Platform platform = protocol::sgx::Platform::process;
     std::filesystem::path images; // the folder that holds NAME.sgxs, NAME.sig and caisson-loader; empty: find_images()
+    // Where the root counts: what this chamber seals is still good after Root::raise_counter...
+    bool seals_next = false;
+    // ...and blobs of an older copy of the home open: for the owner who puts one back.
+    bool accepts_older = false;
     // Tests: a step of the lock-down that shall look as if the kernel lacked it, and the errno it gives.
     std::string missing_step;
     int missing_error = 0;

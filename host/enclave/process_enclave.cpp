@@ -88,6 +88,9 @@ Start start_of(const Root& root, const EnclaveFacts& facts, const EnclaveOptions
     start.facts.root = static_cast<std::uint32_t>(root.kind());
     start.facts.features = cpu_features();
     start.facts.spin_budget_ticks = options.spin ? spin_budget_ticks() : 0;
+    const auto counters = root.counters_for(options);
+    start.facts.counter_least = counters.least;
+    start.facts.counter_sealed = counters.sealed;
     const auto& missing = options.missing_step;
     missing.copy(start.facts.missing_step.data(), start.facts.missing_step.size() - 1);
     start.facts.missing_error = options.missing_error;
@@ -255,7 +258,12 @@ Done ProcessEnclave::wait_until_ready()
     const auto began = Clock::now();
     while (state.load(std::memory_order_acquire) == loader::LoaderState::starting && alive()) {
         if (Clock::now() - began > start_time_max) {
-            return fault(Kind::unavailable, "the loader did not get ready within 30 s");
+            read_protections();
+            const auto& steps = facts_.protections;
+            return fault(Kind::unavailable,
+                         "starting a chamber: the loader did not get ready within 30 s; it came as far as \"" +
+                             (steps.empty() ? std::string("its start") : steps.back().name) +
+                             "\"; is the machine overloaded, or is a process of it stopped?");
         }
         std::this_thread::sleep_for(std::chrono::microseconds(200));
     }

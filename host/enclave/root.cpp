@@ -1,5 +1,6 @@
 #include "host/enclave/root.hpp"
 
+#include "host/enclave/enclave.hpp"
 #include "host/store/durable_file.hpp"
 
 #include <sodium.h>
@@ -7,6 +8,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <optional>
 
 namespace caisson::host::enclave {
 namespace {
@@ -23,6 +25,17 @@ Done create(const std::filesystem::path& path)
         return {}; // somebody was faster: that one is the root
     }
     return stored;
+}
+
+// Which chamber's counter stands where in `counters_`.
+std::optional<std::size_t> counter_number(ChamberKind chamber) noexcept
+{
+    switch (chamber) {
+    case ChamberKind::curve: return 0;
+    case ChamberKind::witness: return 1;
+    case ChamberKind::null: break;
+    }
+    return std::nullopt;
 }
 
 } // namespace
@@ -78,6 +91,19 @@ PlatformKeys Root::keys_for(protocol::sgx::Platform platform, const Digest& mren
     };
     return {derive("caisson root: seal to enclave", mrenclave, 0),
             derive("caisson root: seal to signer", mrsigner, product), derive("caisson root: report", {}, 0)};
+}
+
+std::uint64_t Root::counter(ChamberKind chamber) const noexcept
+{
+    const auto number = counter_number(chamber);
+    return number ? counters_[*number] : 0;
+}
+
+// [SEAL-5]
+RollbackCounters Root::counters_for(const EnclaveOptions& options) const noexcept
+{
+    const auto now = counter(options.chamber);
+    return {options.accepts_older ? 0 : now, now + (options.seals_next && now != 0 ? 1 : 0)};
 }
 
 } // namespace caisson::host::enclave

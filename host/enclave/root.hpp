@@ -6,9 +6,20 @@
 #include "host/fault.hpp"
 #include "protocol/sgx.hpp"
 
+#include <array>
 #include <filesystem>
 
 namespace caisson::host::enclave {
+
+enum class ChamberKind : std::uint8_t; // host/enclave/enclave.hpp
+struct EnclaveOptions;
+
+// [SEAL-5] What a chamber is told of its root's counter: blobs sealed below `least` are an older copy, new ones are
+// sealed at `sealed`. Zeros: the root has none.
+struct RollbackCounters {
+    std::uint64_t least = 0;
+    std::uint64_t sealed = 0;
+};
 
 struct PlatformKeyTag;
 using PlatformKey = Secret<32, PlatformKeyTag>;
@@ -38,12 +49,21 @@ class Root {
 
     [[nodiscard]] PlatformKeys keys_for(protocol::sgx::Platform platform, const Digest& mrenclave,
                                         const Digest& mrsigner, std::uint16_t product) const;
+    // The rollback counter of that chamber's blobs as it was when this was opened; 0: the root has none.
+    [[nodiscard]] std::uint64_t counter(ChamberKind chamber) const noexcept;
+    [[nodiscard]] RollbackCounters counters_for(const EnclaveOptions& options) const noexcept;
+
+    // [TPM-13] From now on what that chamber sealed at `from` or before is an older copy. Nothing happens where the
+    // root has no counters. Fails: conflict (it does not stand at `from`: somebody else has raised it).
+    static Done raise_counter(const std::filesystem::path& home, ChamberKind chamber, std::uint64_t from);
+
     [[nodiscard]] protocol::sgx::RootKind kind() const noexcept { return kind_; }
 
   private:
     Root() = default;
     protocol::sgx::RootKind kind_ = protocol::sgx::RootKind::file;
     PlatformKey root_;
+    std::array<std::uint64_t, 2> counters_{}; // curve, witness
 };
 
 } // namespace caisson::host::enclave

@@ -149,7 +149,7 @@ class SgxEnclave final : public Enclave {
         }
     }
 
-    Done start();
+    Done start(const RollbackCounters& counters);
 
     Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output) override
     {
@@ -175,8 +175,10 @@ class SgxEnclave final : public Enclave {
     std::thread thread_;
 };
 
-Done SgxEnclave::start()
+Done SgxEnclave::start(const RollbackCounters& counters)
 {
+    entry_facts_.counter_least = counters.least;
+    entry_facts_.counter_sealed = counters.sealed;
     serving_ = true;
     try {
         thread_ = std::thread([this] { serve(); });
@@ -210,14 +212,15 @@ void SgxEnclave::serve() noexcept
 
 } // namespace
 
-Outcome<std::unique_ptr<Enclave>> open_sgx_enclave(const EnclaveOptions& options, std::unique_ptr<SgxDevice> device)
+Outcome<std::unique_ptr<Enclave>> open_sgx_enclave(const EnclaveOptions& options, std::unique_ptr<SgxDevice> device,
+                                                   const RollbackCounters& counters)
 {
     const auto image = TRY(load_image(options));
     const auto tcs = TRY(Builder(*device).build(image, cpu_features()));
     const auto spin_ticks = options.spin ? spin_budget_ticks() : 0;
     auto memory = TRY(RingMemory::create(spin_ticks));
     auto enclave = std::make_unique<SgxEnclave>(std::move(memory), facts_of(image), std::move(device), tcs, spin_ticks);
-    TRY(enclave->start());
+    TRY(enclave->start(counters));
     return enclave;
 }
 

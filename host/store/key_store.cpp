@@ -130,6 +130,13 @@ Done KeyStore::store(const KeyRecord& record) const
     return done;
 }
 
+Done KeyStore::replace(const KeyRecord& record) const
+{
+    TRY(check_key_name(record.name));
+    CHECK(record.sealed.size() <= sealed_key_bytes_max);
+    return store_file(path_of(record.name), bytes_of(key_record_text(record)), 0600, Existing::replace);
+}
+
 Outcome<KeyRecord> KeyStore::load(std::string_view name) const
 {
     TRY(check_key_name(name));

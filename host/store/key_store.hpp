@@ -54,6 +54,9 @@ class KeyStore {
     // says.
     [[nodiscard]] Done store(const KeyRecord& record) const;
 
+    // The same key sealed anew: takes the place of the record of that name. Durable when it returns.
+    [[nodiscard]] Done replace(const KeyRecord& record) const;
+
     // Fails: missing, malformed (name or content), forbidden.
     [[nodiscard]] Outcome<KeyRecord> load(std::string_view name) const;
 

@@ -270,6 +270,15 @@ Done TpmRoot::reseal(const std::filesystem::path& owner_file, std::optional<std:
     return {};
 }
 
+Done TpmRoot::expect_owner(const std::filesystem::path& owner_file)
+{
+    auto secret = TRY(load_owner_secret(owner_file));
+    const Owner owner(inside_->tpm, secret);
+    wipe(secret);
+    TRY(unseal_as_owner(inside_->tpm, inside_->srk, inside_->record.recovery));
+    return {};
+}
+
 Outcome<Digest> TpmRoot::policy_of_now()
 {
     return state_policy(inside_->tpm, inside_->record);

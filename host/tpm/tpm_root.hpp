@@ -92,6 +92,9 @@ class TpmRoot {
     // Fails: forbidden (a wrong secret), exhausted (lockout).
     [[nodiscard]] Done reseal(const std::filesystem::path& owner, std::optional<std::uint32_t> pcr_mask);
 
+    // Fails: forbidden (it is not the owner's secret), exhausted (lockout).
+    [[nodiscard]] Done expect_owner(const std::filesystem::path& owner);
+
     // The policy that the PCRs of now make; what a signer approves.
     [[nodiscard]] Outcome<Digest> policy_of_now();
     // Takes in a signer's approval, if it releases the root here and now; otherwise nothing changes.

@@ -35,13 +35,17 @@ Outcome<JoinedFacts> join_with_file(const std::filesystem::path& home, const std
     host::enclave::EnclaveOptions options;
     options.chamber = host::enclave::ChamberKind::witness;
     options.platform = platform;
+    options.seals_next = true; // an identity of before is an older copy from now on
     const auto enclave = TRY(host::enclave::Enclave::open(options, root));
     host::enclave::WitnessChamber witness(*enclave);
     const auto prover = prover_on(platform, home);
     const auto connect = [](const Invitation& from) {
         return connect_verifier(from.server, {from.ca_pem, {}, {}}, connect_wait);
     };
-    return join(home, invitation, name, witness, connect, prover.get());
+    auto joined = TRY(join(home, invitation, name, witness, connect, prover.get()));
+    TRY(host::enclave::Root::raise_counter(home, options.chamber, root.counter(options.chamber)));
+    joined.guard = guard_of(enclave->facts());
+    return joined;
 }
 
 } // namespace caisson::services::agent

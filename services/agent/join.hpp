@@ -1,6 +1,7 @@
 // Joining: a new witness identity and TLS key are made, shown to the server with the one-time token, and kept.
 #pragma once
 
+#include "host/enclave/platform_text.hpp"
 #include "host/enclave/witness_chamber.hpp"
 #include "services/agent/home.hpp"
 #include "services/agent/root_prover.hpp"
@@ -12,6 +13,7 @@ struct JoinedFacts {
     std::string name;
     std::string server;
     protocol::WitnessKey witness_key;
+    host::enclave::Guard guard{}; // of the witness
 };
 
 // Connects without a certificate, for enrolment. Replaced in tests.

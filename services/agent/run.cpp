@@ -1,5 +1,6 @@
 #include "services/agent/run.hpp"
 
+#include "host/enclave/platform_text.hpp"
 #include "host/enclave/root.hpp"
 #include "host/enclave/supervisor.hpp"
 #include "host/net/tls_key.hpp"
@@ -130,6 +131,12 @@ class ChamberWatch {
 Done load_identity(host::enclave::WitnessChamber& witness, const std::filesystem::path& home, Bytes sealed)
 {
     const auto identity = witness.load_identity(sealed);
+    if (!identity && identity.error().kind == Kind::unacceptable) {
+        return fault(Kind::unacceptable, "agent: " + (agent_folder(home) / "identity.sealed").string() +
+                                             ": is of an older copy of this home than the counter in the TPM permits: "
+                                             "the node has joined again since; put the current files back, or remove "
+                                             "the folder and join again");
+    }
     if (!identity) {
         return fault(identity.error().kind, "agent: " + (agent_folder(home) / "identity.sealed").string() + ": " +
                                                 identity.error().what +
@@ -140,11 +147,7 @@ Done load_identity(host::enclave::WitnessChamber& witness, const std::filesystem
 
 void tell_chamber(const host::enclave::EnclaveFacts& facts, AgentState& state)
 {
-    constexpr std::array platforms{"?", "inproc (no isolation)", "process", "sgx"};
-    constexpr std::array roots{"?", "development root, no hardware trust", "tpm", "cpu",
-                               "simulated TPM, no hardware trust"};
-    log_line(std::string("witness chamber on platform ") + platforms[static_cast<std::size_t>(facts.platform)] + ", " +
-             roots[static_cast<std::size_t>(facts.root)] + (facts.debug ? ", DEBUG: the host can read it" : "") +
+    log_line("witness chamber on " + guard_text(guard_of(facts)) +
              (facts.note.hardening != 0 ? ", hardened against speculation" : ""));
     std::vector<std::string> missing;
     for (const auto& protection : facts.protections) {

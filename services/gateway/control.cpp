@@ -8,6 +8,10 @@
 namespace caisson::services::gateway {
 namespace {
 
+using host::enclave::guard_text;
+using host::enclave::platform_name;
+using host::enclave::root_name;
+
 constexpr std::size_t request_bytes_max = 4096;
 constexpr std::size_t askers_max = 16;
 constexpr std::chrono::seconds asker_time{10};
@@ -90,6 +94,11 @@ std::string metrics_text(const Observation& observation)
     add_values(out, observation, "bytes_out_total", [](const auto& r) { return r.metrics.traffic.bytes_out; });
     add_family(out, "unprotected", "gauge", "1: PLAIN or NULL, nothing is encrypted.");
     add_values(out, observation, "unprotected", [](const auto& r) { return r.is_protected ? 0 : 1; });
+    add_family(out, "chamber_info", "gauge", "What guards the chamber, and what its root is.");
+    out += std::string("caisson_gateway_chamber_info{platform=") +
+           json_text(platform_name(observation.chamber.platform)) +
+           ",root=" + json_text(root_name(observation.chamber.root)) +
+           ",debug=" + (observation.chamber.debug ? "\"true\"" : "\"false\"") + "} 1\n";
     add_family(out, "chamber_restarts_total", "counter", "How often the chamber had ended and was started anew.");
     out += "caisson_gateway_chamber_restarts_total " + std::to_string(observation.chamber_restarts) + "\n";
     add_family(out, "ended_total", "counter", "Connections that ended or were refused, by reason.");
@@ -105,7 +114,9 @@ std::string metrics_text(const Observation& observation)
 
 std::string sessions_json(const Observation& observation)
 {
-    std::string out = "{\"listeners\":[";
+    std::string out = "{\"chamber\":{\"platform\":" + json_text(platform_name(observation.chamber.platform)) +
+                      ",\"root\":" + json_text(root_name(observation.chamber.root)) +
+                      ",\"debug\":" + (observation.chamber.debug ? "true" : "false") + "},\"listeners\":[";
     const char* separator = "";
     for (const auto& route : observation.routes) {
         out += separator + ("{\"name\":" + json_text(route.name)) +
@@ -130,9 +141,10 @@ std::string sessions_json(const Observation& observation)
     return out + "]}";
 }
 
+// The first line is for people.
 std::string sessions_tsv(const Observation& observation)
 {
-    std::string out;
+    std::string out = "# " + guard_text(observation.chamber) + "\n";
     for (const auto& session : observation.sessions) {
         for (const auto& field :
              {session.listener, session.peer, session.key, session.trust, session.user, session.stage, session.lists}) {

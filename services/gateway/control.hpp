@@ -2,6 +2,7 @@
 // HTTP as it takes to ask: GET /metrics, /sessions (JSON) and /sessions.tsv. Reads nothing else, changes nothing.
 #pragma once
 
+#include "host/enclave/platform_text.hpp"
 #include "services/gateway/config.hpp"
 #include "services/gateway/loop.hpp"
 #include "services/gateway/metrics.hpp"
@@ -37,6 +38,7 @@ struct RouteFacts {
 };
 
 struct Observation {
+    host::enclave::Guard chamber;
     std::vector<RouteFacts> routes;
     std::vector<SessionFacts> sessions;
     std::uint64_t chamber_restarts = 0;

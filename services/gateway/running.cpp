@@ -11,6 +11,8 @@ namespace {
 using host::Done;
 using host::fault;
 using host::Outcome;
+using host::enclave::platform_name;
+using host::enclave::root_name;
 
 constexpr std::chrono::milliseconds tick{100};
 constexpr std::uint64_t list_ticks = 3; // between two looks whether a list was written anew
@@ -105,6 +107,7 @@ Outcome<std::shared_ptr<Route>> Gateway::open_route(const RouteConfig& config)
 Done Gateway::open()
 {
     config_ = TRY(load_config(options_.config));
+    tell_chamber();
     keys_.emplace(options_.home);
     for (const auto& config : config_.routes) {
         doors_.emplace_back(*this, TRY(open_route(config)));
@@ -113,6 +116,19 @@ Done Gateway::open()
     watch_doors();
     watch_chamber();
     return control_.open(options_.home, config_.metrics);
+}
+
+void Gateway::tell_chamber()
+{
+    const auto guard = host::enclave::guard_of(enclave_.facts());
+    log.line("curve chamber on " + guard_text(guard), {{"platform", platform_name(guard.platform)},
+                                                       {"root", root_name(guard.root)},
+                                                       {"debug", guard.debug ? "true" : "false"}});
+    for (const auto& protection : enclave_.facts().protections) {
+        if (!protection.active) {
+            log.line("without protection " + protection.name + ": " + protection.reason);
+        }
+    }
 }
 
 void Gateway::start_feeder()
@@ -253,6 +269,7 @@ Observation Gateway::observe() const
         observation.routes.push_back({route.config.name, route.config.side == Side::server, route.config.is_protected(),
                                       route.is_gated(), route.metrics, enforced_by(route)});
     }
+    observation.chamber = host::enclave::guard_of(enclave_.facts());
     observation.chamber_restarts = supervisor_.restarts();
     const auto now = Clock::now();
     for (const auto& link : links_) {

@@ -95,6 +95,7 @@ class Gateway final : public Hub, public Observed {
     host::Done load_access(Route& route);
     void begin_epoch(const std::string& why);
     void announce(const Route& route);
+    void tell_chamber();
     void start_feeder();
     void turn();
     void tick_all();

@@ -6,11 +6,15 @@
 #include "host/enclave/root.hpp"
 #include "host/store/access_signer.hpp"
 #include "host/store/durable_file.hpp"
+#include "host/tpm/tpm_root.hpp"
+
+#include <chrono>
 
 namespace caisson::services::run {
 namespace {
 
 using airlock::curve::Request;
+using host::Done;
 using host::Fault;
 using host::fault;
 using host::Outcome;
@@ -19,6 +23,8 @@ using host::store::KeyRecord;
 using host::store::VerifierKey;
 
 constexpr std::size_t answer_bytes_max = 4096;
+constexpr std::size_t keys_of_one_chamber = 32;       // it holds 64 at once and forgets none: for more, another one
+constexpr std::chrono::seconds others_change_max{30}; // what another process may take to change the keys
 using airlock::curve::key_gated;
 using airlock::curve::key_listed;
 
@@ -59,6 +65,12 @@ Outcome<LoadedKey> open_sealed(Enclave& enclave, const std::string& name, Bytes 
 {
     const auto doing = "key " + name;
     const auto answer = ask(enclave, Request::import_sealed_private_key, doing, sealed);
+    if (!answer && answer.error().kind == Kind::unacceptable) {
+        return fault(Kind::unacceptable, doing + ": is of an older copy of this home than the counter in the TPM "
+                                                 "permits: keys were made or removed since; put the current files "
+                                                 "back, or, as the TPM's owner, take it in with \"caisson root restore "
+                                                 "--owner FILE\" or \"caisson key import --owner FILE\"");
+    }
     if (!answer && answer.error().kind != Kind::unavailable && answer.error().kind != Kind::exhausted) {
         return fault(Kind::unauthentic, doing + ": does not open in this chamber (" + answer.error().what +
                                             "); it was sealed on another machine or under another root, or altered");
@@ -101,8 +113,82 @@ Outcome<KeyRecord> record_of_new(Enclave& enclave, const std::string& name, Byte
 Outcome<KeyChamber> KeyChamber::open(const std::filesystem::path& home)
 {
     TRY(host::store::make_folder(home, 0700));
-    const auto root = TRY(host::enclave::Root::open(home));
-    return KeyChamber(TRY(Enclave::open({}, root)));
+    KeyChamber chamber(home);
+    TRY(chamber.open_anew());
+    return chamber;
+}
+
+Done KeyChamber::open_anew()
+{
+    const auto root = TRY(host::enclave::Root::open(home_));
+    host::enclave::EnclaveOptions options;
+    options.seals_next = change_.has_value();
+    options.accepts_older = change_ && change_->accepts_older;
+    if (change_) {
+        change_->counter = root.counter(options.chamber);
+    }
+    enclave_.reset();
+    enclave_ = TRY(Enclave::open(options, root));
+    return {};
+}
+
+Outcome<KeyChamber> KeyChamber::open_to_change(const std::filesystem::path& home)
+{
+    if (TRY(host::enclave::Root::kind_of(home)) == protocol::sgx::RootKind::file) {
+        return open(home);
+    }
+    const auto folder = home / "keys";
+    TRY(host::store::make_folder(folder, 0700));
+    KeyChamber chamber(home);
+    chamber.change_.emplace(Change{TRY(host::store::FolderLock::take(folder, others_change_max))});
+    TRY(chamber.open_anew());
+    return chamber;
+}
+
+Done KeyChamber::carry_over(const host::store::KeyStore& store)
+{
+    if (!change_) {
+        return {};
+    }
+    std::size_t sealed = 0;
+    for (const auto& name : TRY(store.names())) {
+        if (sealed != 0 && sealed % keys_of_one_chamber == 0) {
+            TRY(open_anew());
+        }
+        ++sealed;
+        const auto record = TRY(store.load(name));
+        const auto anew = TRY(reseal(record));
+        TRY(store.replace(anew));
+    }
+    return {};
+}
+
+Done KeyChamber::conclude()
+{
+    if (!change_) {
+        return {};
+    }
+    const auto raised = host::enclave::Root::raise_counter(home_, host::enclave::ChamberKind::curve, change_->counter);
+    if (!raised) {
+        return fault(raised.error().kind,
+                     "the change of the keys is done, but older copies of them still open: " + raised.error().what);
+    }
+    ++change_->counter;
+    return {};
+}
+
+Done KeyChamber::accept_older(const std::filesystem::path& owner)
+{
+    if (!change_) {
+        return fault(Kind::conflict,
+                     "this home has a file root, which has no counter: every older copy opens as it is");
+    }
+    {
+        auto tpm = TRY(host::tpm::TpmRoot::open(home_)); // a software TPM serves one connection at a time
+        TRY(tpm.expect_owner(owner));
+    }
+    change_->accepts_older = true;
+    return open_anew();
 }
 
 Outcome<KeyRecord> KeyChamber::make(const std::string& name, const Pins& pins)
@@ -130,7 +216,8 @@ Outcome<KeyRecord> KeyChamber::take_secret(const std::string& name, const Pins& 
 
 Outcome<KeyRecord> KeyChamber::take_sealed(const std::string& name, Bytes sealed)
 {
-    return TRY(open_sealed(*enclave_, name, sealed)).record;
+    auto loaded = TRY(open_sealed(*enclave_, name, sealed));
+    return change_ ? reseal(loaded.record) : Outcome<KeyRecord>(std::move(loaded.record));
 }
 
 Outcome<std::uint32_t> KeyChamber::load(const KeyRecord& record)

@@ -1,6 +1,7 @@
 #include "services/run/run.hpp"
 
 #include "airlock/ring_place.hpp"
+#include "host/enclave/platform_text.hpp"
 #include "host/net/trust_feeder.hpp"
 #include "host/vm/copy_watch.hpp"
 #include "services/run/key_chamber.hpp"
@@ -219,6 +220,9 @@ Outcome<int> run(const RunOptions& options)
     }
     auto chamber = TRY(KeyChamber::open(options.home));
     auto keys = TRY(load_keys(options, chamber)); // first: a home under another root is told by the keys' names
+    if (options.tell) {
+        options.tell("run: keys on " + guard_text(guard_of(chamber.enclave().facts())));
+    }
     TRY(chamber.load_handle_key(options.home));
     AccessFile list(options.access_list, chamber);
     TRY(list.take_if_new());

@@ -20,6 +20,7 @@ struct RunOptions {
     bool allow_raw_keys = false;           // secrets that are no handles work too, from the program's own memory
     std::vector<std::string> program;
     std::function<void(const host::Fault&)> warn; // what people should know while the program runs
+    std::function<void(const std::string&)> tell; // what guards the keys, once
 };
 
 // Returns the exit status for our caller: the program's, or 128 + the signal that ended it; 127 and 126 as a shell.

@@ -10,6 +10,7 @@
 namespace caisson::tests::null_chamber {
 namespace {
 
+using trusted::OlderCopy;
 using trusted::SealPolicy;
 
 Result<std::size_t> echo(Chamber& /*chamber*/, Bytes input, MutableBytes output) noexcept
@@ -33,7 +34,7 @@ Result<std::size_t> seal_for_image(Chamber& chamber, Bytes input, MutableBytes o
 
 Result<std::size_t> unseal(Chamber& chamber, Bytes input, MutableBytes output) noexcept
 {
-    return chamber.runtime.unseal(bytes_of("null v1"), input, output);
+    return chamber.runtime.unseal(bytes_of("null v1"), input, output, OlderCopy::refused);
 }
 
 Result<std::size_t> random(Chamber& chamber, Bytes /*input*/, MutableBytes output) noexcept

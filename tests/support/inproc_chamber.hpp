@@ -24,6 +24,7 @@ class InprocChamberOf final : public host::enclave::InprocChamber {
         trusted::Seed seed;
         copy_bytes(seed.expose(), facts.seed);
         TRY(runtime_.start({leaves.context, leaves.ereport, leaves.egetkey}, seed, nullptr));
+        runtime_.set_counters({facts.counter_least, facts.counter_sealed});
         chamber_ = std::make_unique<Chamber>(runtime_);
         server_.emplace(ring,
                         trusted::ChamberEntry{answer, chamber_.get(), input_, output_, trusted::group_requests_max},

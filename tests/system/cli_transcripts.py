@@ -13,6 +13,12 @@ SECRET = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"  # of ZeroMQ's own documenta
 PUBLIC = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
 
 
+def expect_guard(text):
+    """Platform and root are on every screen that shows keys; a debug enclave would be named too."""
+    expect("platform process (a locked-down process that emulates SGX)" in text, text)
+    expect("root file (development root, no hardware trust)" in text and "DEBUG" not in text, text)
+
+
 def expect_error(home, status, words, *said, stdin=""):
     """One line on stderr, nothing on stdout, that exit status."""
     got, out, err = home.run(*words, stdin=stdin)
@@ -30,7 +36,8 @@ def keys_in(home):
 
 def a_key_is_made_shown_listed_and_removed(home):
     made = home.facts("key", "new", "alice", "--ungated")
-    expect(set(made) == {"name", "public_key", "handle", "gated", "verifier_key", "list_key"}, f"facts: {made}")
+    expect(set(made) == {"name", "public_key", "handle", "gated", "verifier_key", "list_key", "platform", "root", "debug"},
+           f"facts: {made}")
     expect(made["gated"] is False and made["verifier_key"] is None, f"gate: {made}")
     expect(len(z85_bytes(made["public_key"])) == 32 and made["handle"] != made["public_key"], f"keys: {made}")
     expect(home.facts("key", "show", "alice") == made, "show differs")
@@ -38,6 +45,12 @@ def a_key_is_made_shown_listed_and_removed(home):
     expect(home.verb("key", "show", "alice", "--public") == made["public_key"] + "\n", "--public")
     expect(home.verb("key", "show", "alice", "--handle") == made["handle"] + "\n", "--handle")
     expect("alice" in home.verb("key", "list") and made["public_key"] in home.verb("key", "list"), "list for people")
+    for words in (("key", "list"), ("key", "show", "alice")):
+        expect_guard(home.verb(*words))
+    expect((made["platform"], made["root"], made["debug"]) == ("process", "file", False), f"{made}")
+    status, _, err = home.run("run", "--", "/bin/true")
+    expect(status == 0, f"{status} {err}")
+    expect_guard(err)
     mode = stat.S_IMODE(os.stat(os.path.join(home.folder, "keys/alice.json")).st_mode)
     expect(mode == 0o600, f"mode {mode:o}")
     home.verb("key", "remove", "alice")
@@ -154,6 +167,7 @@ def version_says_what_runs_and_that_the_root_is_for_development(home):
     facts = home.facts("version")
     expect(facts["root"] == "file" and facts["hardware_trust"] is False and facts["platform"] == "process", f"{facts}")
     expect([image["name"] for image in facts["images"]] == ["curve", "witness"], f"{facts}")
+    expect(not any(image["debug"] for image in facts["images"]), f"{facts}")
     expect(all(len(image["mrenclave"]) == 64 and image["signature_names_image"] for image in facts["images"]), f"{facts}")
     expect(home.verb("--version").startswith("caisson "), "--version")
     home.environment["CAISSON_IMAGES"] = "/nonexistent"
@@ -163,7 +177,9 @@ def version_says_what_runs_and_that_the_root_is_for_development(home):
 def doctor_says_what_this_machine_can_prove(home):
     text = home.verb("doctor")
     expect("development root, no hardware trust" in text, text)
-    expect(isinstance(home.facts("doctor"), dict), "not JSON")
+    facts = home.facts("doctor")
+    expect(facts["root"] == "file" and facts["rollback_counters"] is False, f"{facts}")
+    expect(all(chamber["platform"] == "process" and chamber["debug"] is False for chamber in facts["chambers"]), f"{facts}")
 
 
 def a_home_that_cannot_be_made_is_said(home):

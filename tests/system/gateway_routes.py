@@ -531,7 +531,11 @@ def top_shows_the_sessions_and_every_refusal_is_counted_and_logged_in_words(home
                (friend[0].decode(), 1, 5, 1), f"top says {session}")
         table = home.verb("top", "--once")
         expect(friend[0].decode() in table and "LISTENER" in table, f"top shows {table}")
+        expect("platform process" in table and "development root, no hardware trust" in table, f"top shows {table}")
         lines = gateway.stop()
+        chamber = [line for line in lines if "curve chamber on" in line["event"]]
+        expect([(one["platform"], one["root"], one["debug"]) for one in chamber] == [("process", "file", "false")],
+               f"the log says {chamber}")
         refused = {line["reason"]: line for line in lines if "refused" in line["event"]}
         expect("not in the allow list" in refused["not_listed"]["event"] and refused["not_listed"]["key"], f"{refused}")
         expect("does not speak ZMTP" in refused["no_zmtp"]["event"], f"{refused}")

@@ -2,6 +2,7 @@
 on any screen takes a simulation for hardware."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -36,6 +37,9 @@ class Story(Fabric):
         self.a_root_is_made_and_called_simulated()
         self.keys_stand_on_it()
         self.a_changed_pcr_closes_it_and_the_owner_opens_it_again()
+        self.an_older_copy_of_the_keys_is_refused()
+        self.a_backup_of_before_is_the_owners_to_take_in()
+        self.many_keys_and_two_at_once_lose_none()
         self.a_copied_home_opens_on_no_other_tpm()
         self.an_approval_opens_it_to_a_new_state()
         self.bad_input_is_named()
@@ -45,6 +49,7 @@ class Story(Fabric):
         expect(facts["root"] == "file" and facts["hardware_trust"] is False, facts)
         expect(facts["rollback_counters"] is False and "development" in facts["meaning"], facts)
         expect("an older copy of the home opens" in self.verb(self.home, "root", "show"), "rollback is not told")
+        expect("NOT NOTICED" in self.verb(self.home, "doctor"), "doctor does not tell that nothing is counted")
 
     def a_root_is_made_and_called_simulated(self):
         out = self.verb(self.home, "root", "init", "--owner", self.owner, "--tpm", self.tpm.address)
@@ -53,8 +58,10 @@ class Story(Fabric):
         facts = self.shown()
         expect(facts["root"] == "software-tpm" and facts["hardware_trust"] is False, facts)
         expect(facts["state"] == "opens" and facts["pcrs"] == "0,2,4,7", facts)
+        expect(facts["rollback_counters"] is True, facts)
         for command in (("doctor",), ("version",)):
             expect("simulated TPM" in self.verb(self.home, *command), f"{command} does not say simulated")
+        expect("refuses older copies" in self.verb(self.home, "doctor"), "doctor does not tell of the counter")
         self.fails(73, "is there already", "root", "init", "--owner", self.owner, "--tpm", self.tpm.address)
 
     def keys_stand_on_it(self):
@@ -75,6 +82,60 @@ class Story(Fabric):
         self.fails(77, "wrong secret", "root", "reseal", "--owner", wrong)
         self.verb(self.home, "root", "reseal", "--owner", self.owner)
         self.verb(self.home, "key", "export", "alice")
+
+    def an_older_copy_of_the_keys_is_refused(self):
+        keys = os.path.join(self.home, "keys")
+        older = os.path.join(self.folder, "older")
+        self.verb(self.home, "key", "new", "leaked", "--ungated")
+        shutil.copytree(keys, older)
+        self.verb(self.home, "key", "remove", "leaked")
+        self.verb(self.home, "key", "export", "alice")
+        shutil.copy(os.path.join(older, "leaked.json"), keys)
+        err = self.fails(65, "older copy", "key", "export", "leaked")
+        expect("caisson root restore" in err, err)
+        self.verb(self.home, "key", "export", "alice")
+        shutil.rmtree(keys)
+        shutil.copytree(older, keys)
+        self.fails(65, "older copy", "key", "export", "alice")
+        self.fails(65, "older copy", "key", "new", "bob", "--ungated")
+        expect(not os.path.exists(os.path.join(keys, "bob.json")), "a key was made beside older copies")
+        self.fails(77, "wrong secret", "root", "restore", "--owner", os.path.join(self.folder, "wrong"))
+        self.fails(65, "older copy", "key", "export", "alice")
+        self.verb(self.home, "root", "restore", "--owner", self.owner)
+        self.verb(self.home, "key", "export", "alice")
+        self.verb(self.home, "key", "remove", "leaked")
+
+    def a_backup_of_before_is_the_owners_to_take_in(self):
+        backup = os.path.join(self.folder, "alice.backup")
+        with open(backup, "w") as stream:
+            stream.write(self.verb(self.home, "key", "export", "alice"))
+        self.verb(self.home, "key", "import", "twin", "--sealed", backup)
+        self.verb(self.home, "key", "remove", "twin")
+        self.fails(65, "older copy", "key", "import", "twin", "--sealed", backup)
+        wrong = ("key", "import", "twin", "--sealed", backup, "--owner", os.path.join(self.folder, "wrong"))
+        self.fails(77, "wrong secret", *wrong)
+        self.verb(self.home, "key", "import", "twin", "--sealed", backup, "--owner", self.owner)
+        self.verb(self.home, "key", "export", "twin")
+
+    def many_keys_and_two_at_once_lose_none(self):
+        keys = os.path.join(self.home, "keys")
+        with open(os.path.join(keys, "twin.json")) as stream:
+            twin = stream.read()
+        names = [f"twin{number}" for number in range(34)]  # more than one chamber takes at once
+        for name in names:
+            path = os.path.join(keys, name + ".json")
+            with open(path, "w") as stream:
+                stream.write(twin.replace('"twin"', f'"{name}"'))
+            os.chmod(path, 0o600)
+        both = [subprocess.Popen([CAISSON, "--home", self.home, "key", "new", name, "--ungated"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for name in ("one", "two")]
+        for process in both:
+            _, err = process.communicate(timeout=120)
+            expect(process.returncode == 0, err)
+        for name in (names[-1], "two"):
+            self.verb(self.home, "key", "export", name)
+        for name in names:
+            os.remove(os.path.join(keys, name + ".json"))
 
     def a_copied_home_opens_on_no_other_tpm(self):
         copy = os.path.join(self.folder, "copy")
@@ -134,6 +195,8 @@ class Story(Fabric):
                    home=filed)
         self.tpm.stop()
         self.fails(66, "no software TPM listens", "key", "export", "alice")
+        self.fails(66, "older copies of it still open", "key", "remove", "two")
+        expect(not os.path.exists(os.path.join(self.home, "keys", "two.json")), "a key stayed because the TPM is away")
         self.tpm.start()  # its PCRs are zero again; the same start-up brings it to where it was sealed
         self.fails(65, "TPM_RC_POLICY_FAIL", "key", "export", "alice")
         for _ in range(2):

@@ -73,7 +73,8 @@ Result<std::size_t> Chamber::create_handle_key(Bytes /*input*/, MutableBytes out
 Result<std::size_t> Chamber::import_handle_key(Bytes input, MutableBytes /*output*/) noexcept
 {
     HandleKey key;
-    if (TRY(runtime_.unseal(bytes_of(handle_key_context), input, key.expose())) != HandleKey::size) {
+    // It is the home's for good: no copy of it is older than another.
+    if (TRY(runtime_.unseal(bytes_of(handle_key_context), input, key.expose(), OlderCopy::opens)) != HandleKey::size) {
         return fail(Kind::malformed, "a handle key has the wrong size");
     }
     shim_keys_.take_handle_key(key.expose());

@@ -282,7 +282,8 @@ Status unseal_correspondent(Runtime& runtime, const LongTermKey& own, Bytes seal
     if (sealed.size() > state.size() + seal_overhead_bytes) {
         return fail(Kind::malformed, "the state of a sender is too long");
     }
-    const auto size = TRY(runtime.unseal(inbox_context(own), sealed, state));
+    // With each letter the state moves on, the root's counter with each change of the keys only.
+    const auto size = TRY(runtime.unseal(inbox_context(own), sealed, state, OlderCopy::opens));
     Reader reader(Bytes(state).first(size));
     CurveKey sender;
     sender.bytes = TRY(reader.read_array<CurveKey::size>());

@@ -59,7 +59,7 @@ Result<std::size_t> seal_key(Runtime& runtime, const LongTermKey& key, MutableBy
 Status unseal_key(Runtime& runtime, Bytes sealed, LongTermKey& key) noexcept
 {
     Content content;
-    const auto size = TRY(runtime.unseal(bytes_of(seal_context), sealed, content.expose()));
+    const auto size = TRY(runtime.unseal(bytes_of(seal_context), sealed, content.expose(), OlderCopy::refused));
     Reader reader(Bytes(content.expose()).first(size));
     const auto found_version = TRY(reader.read_le<std::uint32_t>());
     const auto flags = TRY(reader.read_le<std::uint32_t>());

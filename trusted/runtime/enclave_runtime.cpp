@@ -19,15 +19,16 @@ using protocol::sgx::TargetInfo;
 
 // [SEAL-1] The header of a sealed blob; all of it is associated data.
 struct SealedHeader {
-    static constexpr std::uint32_t current_version = 1;
+    static constexpr std::uint32_t current_version = 2;
 
     SealPolicy policy = SealPolicy::mrsigner;
     std::uint16_t isv_svn = 0;
+    std::uint64_t counter = 0; // of the root, when it was sealed
     ByteArray<16> cpusvn{};
     ByteArray<32> key_id{};
     ByteArray<crypto_aead_xchacha20poly1305_ietf_NPUBBYTES> nonce{};
 
-    static constexpr std::size_t bytes = 4 + 2 + 2 + 16 + 32 + crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
+    static constexpr std::size_t bytes = 4 + 2 + 2 + 8 + 16 + 32 + crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
 };
 constexpr std::size_t tag_bytes = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 static_assert(SealedHeader::bytes + tag_bytes <= seal_overhead_bytes);
@@ -40,6 +41,7 @@ void write_header(Writer& writer, const SealedHeader& header) noexcept
     writer.write_le(SealedHeader::current_version);
     writer.write_le(static_cast<std::uint16_t>(header.policy));
     writer.write_le(header.isv_svn);
+    writer.write_le(header.counter);
     writer.write_bytes(header.cpusvn);
     writer.write_bytes(header.key_id);
     writer.write_bytes(header.nonce);
@@ -58,6 +60,7 @@ Result<SealedHeader> read_header(Reader& reader) noexcept
     }
     header.policy = static_cast<SealPolicy>(policy);
     header.isv_svn = TRY(reader.read_le<std::uint16_t>());
+    header.counter = TRY(reader.read_le<std::uint64_t>());
     header.cpusvn = TRY(reader.read_array<16>());
     header.key_id = TRY(reader.read_array<32>());
     header.nonce = TRY(reader.read_array<crypto_aead_xchacha20poly1305_ietf_NPUBBYTES>());
@@ -162,6 +165,7 @@ Result<std::size_t> EnclaveRuntime::seal(SealPolicy policy, Bytes context, Bytes
     SealedHeader header;
     header.policy = policy;
     header.isv_svn = own.isv_svn;
+    header.counter = counters_.sealed;
     header.cpusvn = own.cpusvn;
     random_.fill(header.key_id);
     random_.fill(header.nonce);
@@ -178,7 +182,7 @@ Result<std::size_t> EnclaveRuntime::seal(SealPolicy policy, Bytes context, Bytes
     return SealedHeader::bytes + secret.size() + tag_bytes;
 }
 
-Result<std::size_t> EnclaveRuntime::unseal(Bytes context, Bytes blob, MutableBytes output) noexcept
+Result<std::size_t> EnclaveRuntime::unseal(Bytes context, Bytes blob, MutableBytes output, OlderCopy older) noexcept
 {
     Reader reader(blob);
     const auto header = TRY(read_header(reader));
@@ -198,6 +202,10 @@ Result<std::size_t> EnclaveRuntime::unseal(Bytes context, Bytes blob, MutableByt
                                                    associated.bytes.data(), associated.size, header.nonce.data(),
                                                    key.expose().data()) != 0) {
         return fail(Kind::unauthentic, "a sealed blob was altered, or sealed elsewhere or for another purpose");
+    }
+    if (older == OlderCopy::refused && header.counter < counters_.least) { // [SEAL-5]
+        wipe(output.first(sealed.size() - tag_bytes));
+        return fail(Kind::unacceptable, "a sealed blob is of an older copy than the rollback counter permits");
     }
     return sealed.size() - tag_bytes;
 }

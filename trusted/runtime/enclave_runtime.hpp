@@ -21,11 +21,19 @@ class EnclaveRuntime final : public Runtime {
     [[nodiscard]] Status start(const Leaves& leaves, const Seed& seed, Random::HardwareSource hardware,
                                Random::HardwareSource rdseed = nullptr) noexcept;
 
+    // Where the root counts: blobs sealed below `least` are an older copy, new ones are sealed at `sealed`.
+    struct Counters {
+        std::uint64_t least = 0;
+        std::uint64_t sealed = 0;
+    };
+    void set_counters(const Counters& counters) noexcept { counters_ = counters; }
+
     void random(MutableBytes bytes) noexcept override { random_.fill(bytes); }
     [[nodiscard]] std::uint64_t ticks() noexcept override;
     [[nodiscard]] Result<std::size_t> seal(SealPolicy policy, Bytes context, Bytes secret,
                                            MutableBytes output) noexcept override;
-    [[nodiscard]] Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output) noexcept override;
+    [[nodiscard]] Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output,
+                                             OlderCopy older) noexcept override;
     [[nodiscard]] protocol::sgx::Report report(const protocol::sgx::TargetInfo& target,
                                                const protocol::sgx::ReportData& data) noexcept override;
     [[nodiscard]] Status verify_report(const protocol::sgx::Report& report) noexcept override;
@@ -37,6 +45,7 @@ class EnclaveRuntime final : public Runtime {
 
     Leaves leaves_;
     Random random_;
+    Counters counters_;
 };
 
 } // namespace caisson::trusted

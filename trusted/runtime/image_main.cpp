@@ -232,6 +232,7 @@ airlock::Ring* served_ring = nullptr;
     const auto rdseed = has(facts.features, CpuFeature::rdseed) ? read_hardware_seed : nullptr;
     runtime = new (runtime_memory) EnclaveRuntime;
     CHECK(runtime->start(leaves, seed, hardware, rdseed).has_value());
+    runtime->set_counters({facts.counter_least, facts.counter_sealed});
     set_canary();
     const auto features = allowed_features(facts.features, own.attributes.xfrm);
     caisson_avx_state = vector_state(own.attributes.xfrm);

@@ -15,8 +15,13 @@ enum class SealPolicy : std::uint16_t {
     mrsigner = protocol::sgx::KEYPOLICY_MRSIGNER,   // [SEAL-3] this signer and product, this SVN or a later one
 };
 
-// A sealed blob: version, policy, SVN, key id, nonce, then XChaCha20-Poly1305 of the secret with all of them and the
-// context as associated data.
+// [SEAL-5] Does a blob open that the root's rollback counter says is of an older copy? Refused for what an attacker
+// gains by putting back (a key that was removed); opened for what never changes, and for what its owner keeps up to
+// date.
+enum class OlderCopy : std::uint8_t { refused, opens };
+
+// A sealed blob: version, policy, SVN, rollback counter, key id, nonce, then XChaCha20-Poly1305 of the secret with all
+// of them and the context as associated data.
 inline constexpr std::size_t seal_overhead_bytes = 128;
 inline constexpr std::size_t seal_context_bytes_max = 256;
 
@@ -29,14 +34,15 @@ class Runtime {
     [[nodiscard]] virtual std::uint64_t ticks() noexcept = 0;
 
     // Seals `secret` for this image or signer. `context` names what it is ("curve key v1") and must be given again
-    // to unseal; what must not be rolled back has the value of the root's counter in it [SEAL-5]. Returns the size
-    // written: secret.size() + seal_overhead_bytes at most. Fails: exhausted (output too small).
+    // to unseal. Returns the size written: secret.size() + seal_overhead_bytes at most.
+    // Fails: exhausted (output too small).
     [[nodiscard]] virtual Result<std::size_t> seal(SealPolicy policy, Bytes context, Bytes secret,
                                                    MutableBytes output) noexcept = 0;
 
     // Fails: malformed, unauthentic (altered, another machine, image, signer, context or root),
-    // expired (sealed by a later SVN), exhausted.
-    [[nodiscard]] virtual Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output) noexcept = 0;
+    // expired (sealed by a later SVN), unacceptable (an older copy than the rollback counter permits), exhausted.
+    [[nodiscard]] virtual Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output,
+                                                     OlderCopy older) noexcept = 0;
 
     // EREPORT for `target` over `data`.
     [[nodiscard]] virtual protocol::sgx::Report report(const protocol::sgx::TargetInfo& target,

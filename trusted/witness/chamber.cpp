@@ -118,7 +118,7 @@ Result<std::size_t> Chamber::load_identity(Bytes input, MutableBytes output) noe
         return fail(Kind::malformed, "a sealed identity is too long");
     }
     Identity identity;
-    const auto size = TRY(runtime_.unseal(bytes_of(identity_context), input, identity.expose()));
+    const auto size = TRY(runtime_.unseal(bytes_of(identity_context), input, identity.expose(), OlderCopy::refused));
     if (size != identity_bytes) {
         return fail(Kind::malformed, "a sealed identity has the wrong size");
     }

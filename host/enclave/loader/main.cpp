@@ -99,6 +99,8 @@ Status receive_secrets(KeyMemory& memory, const StartFacts& facts) noexcept
     entry.magic = airlock::entry_magic;
     entry.features = facts.features;
     entry.spin_budget_ticks = facts.spin_budget_ticks;
+    entry.counter_least = facts.counter_least;
+    entry.counter_sealed = facts.counter_sealed;
     if (::getrandom(entry.seed.data(), entry.seed.size(), 0) != static_cast<ssize_t>(entry.seed.size())) {
         return fail(Kind::unavailable, "the kernel gives no random bytes");
     }

@@ -45,6 +45,8 @@ struct StartFacts {
     std::uint32_t root = 0;
     std::uint32_t features = 0; // airlock::CpuFeature bits
     std::uint32_t spin_budget_ticks = 0;
+    std::uint64_t counter_least = 0; // as in airlock::EntryFacts
+    std::uint64_t counter_sealed = 0;
     // Tests only: the name of a lock-down step that shall fail, and with which errno; empty otherwise.
     std::array<char, 56> missing_step{};
     std::int32_t missing_error = 0;

@@ -9,6 +9,7 @@ namespace {
 Observation some()
 {
     Observation observation;
+    observation.chamber = {protocol::sgx::Platform::process, protocol::sgx::RootKind::file, false};
     RouteFacts route;
     route.name = "ticks\"\n";
     route.is_protected = false;
@@ -39,13 +40,26 @@ TEST(ControlTest, metrics_are_prometheus_text_with_every_reason) // [GATE-31]
     }
 }
 
+TEST(ControlTest, platform_root_and_debug_are_in_every_answer) // [GATE-31]
+{
+    auto observation = some();
+    observation.chamber = {protocol::sgx::Platform::process, protocol::sgx::RootKind::software_tpm, true};
+    EXPECT_TRUE(has(metrics_text(observation),
+                    "caisson_gateway_chamber_info{platform=\"process\",root=\"software-tpm\",debug=\"true\"} 1\n"));
+    EXPECT_TRUE(has(sessions_json(observation),
+                    "{\"chamber\":{\"platform\":\"process\",\"root\":\"software-tpm\",\"debug\":true},"));
+    EXPECT_TRUE(has(sessions_tsv(observation), "a simulated TPM, no hardware trust), DEBUG: the host can read it\n"));
+}
+
 TEST(ControlTest, sessions_are_json_and_lines_without_a_way_out_of_their_field)
 {
     EXPECT_TRUE(has(sessions_json(some()),
                     "\"key\":\"KEY\",\"trust\":\"trusted\",\"user\":\"a b\",\"stage\":\"open\",\"lists\":\"chamber\","
                     "\"age_ms\":1500,\"messages_in\":1,\"messages_out\":2,\"bytes_in\":30,"
                     "\"bytes_out\":40"));
-    EXPECT_EQ(sessions_tsv(some()), "ticks\t10.0.0.1:5\tKEY\ttrusted\ta?b\topen\tchamber\t1500\t1\t2\t30\t40\n");
+    EXPECT_EQ(sessions_tsv(some()),
+              "# platform process (a locked-down process that emulates SGX), root file (development "
+              "root, no hardware trust)\nticks\t10.0.0.1:5\tKEY\ttrusted\ta?b\topen\tchamber\t1500\t1\t2\t30\t40\n");
 }
 
 TEST(ControlTest, a_request_is_answered_once_it_is_whole) // [GATE-30]

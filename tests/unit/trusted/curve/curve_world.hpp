@@ -37,7 +37,7 @@ class CurveRuntime final : public Runtime {
                                                    seal_key_.data());
         return secret.size() + overhead;
     }
-    Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output) noexcept override
+    Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output, OlderCopy /*older*/) noexcept override
     {
         if (blob.size() < overhead || output.size() < blob.size() - overhead) {
             return fail(Kind::malformed, "test unseal: size");

@@ -36,7 +36,7 @@ class WitnessRuntime final : public Runtime {
                                                    key.data());
         return secret.size() + head_bytes + tag_bytes;
     }
-    Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output) noexcept override
+    Result<std::size_t> unseal(Bytes context, Bytes blob, MutableBytes output, OlderCopy /*older*/) noexcept override
     {
         if (blob.size() < head_bytes + tag_bytes) {
             return fail(Kind::malformed, "test unseal: size");

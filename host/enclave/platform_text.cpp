@@ -1,6 +1,6 @@
-#include "cli/platform_text.hpp"
+#include "host/enclave/platform_text.hpp"
 
-namespace caisson::cli {
+namespace caisson::host::enclave {
 
 using protocol::sgx::Platform;
 using protocol::sgx::RootKind;
@@ -47,6 +47,18 @@ const char* root_meaning(RootKind root) noexcept
     return "unknown";
 }
 
+Guard guard_of(const EnclaveFacts& facts) noexcept
+{
+    return {facts.platform, facts.root, facts.debug};
+}
+
+std::string guard_text(const Guard& guard)
+{
+    return std::string("platform ") + platform_name(guard.platform) + " (" + platform_meaning(guard.platform) +
+           "), root " + root_name(guard.root) + " (" + root_meaning(guard.root) + ")" +
+           (guard.debug ? ", DEBUG: the host can read it" : "");
+}
+
 std::string hardening_text(const protocol::ImageNote& note)
 {
     using protocol::ImageHardening;
@@ -56,4 +68,4 @@ std::string hardening_text(const protocol::ImageNote& note)
     return text.empty() ? "none (CAISSON_IMAGE_HARDENING was off)" : text;
 }
 
-} // namespace caisson::cli
+} // namespace caisson::host::enclave
