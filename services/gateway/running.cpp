@@ -126,7 +126,8 @@ void Gateway::tell_chamber()
                                                        {"debug", guard.debug ? "true" : "false"}});
     for (const auto& protection : enclave_.facts().protections) {
         if (!protection.active) {
-            log.line("without protection " + protection.name + ": " + protection.reason);
+            log.line("without protection \"" + protection.name + "\": " + protection.reason,
+                     {{"reason", "protection"}});
         }
     }
 }
