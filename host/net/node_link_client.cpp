@@ -1,6 +1,7 @@
 #include "host/net/node_link_client.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -16,15 +17,18 @@ namespace {
 namespace node_link = protocol::node_link;
 using Clock = std::chrono::steady_clock;
 
-// Fails: unavailable (not ready in time).
-Done wait_for(int socket, short events, Clock::time_point until)
+} // namespace
+
+// Fails: unavailable (not ready in time, or given up).
+Done NodeLinkClient::wait_for(short events, Clock::time_point until) const
 {
     while (true) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-        pollfd descriptor{socket, events, 0};
-        const auto ready = ::poll(&descriptor, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000)));
+        std::array<pollfd, 2> descriptors{pollfd{socket_, events, 0}, pollfd{give_up_fd_, POLLIN, 0}}; // -1: ignored
+        const auto ready =
+            ::poll(descriptors.data(), descriptors.size(), static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000)));
         if (ready > 0) {
-            return {};
+            return descriptors[1].revents == 0 ? Done{} : fault(Kind::unavailable, "the agent is asked no more");
         }
         if (ready < 0 && errno != EINTR) {
             return std::unexpected(system_fault("waiting for the agent", errno));
@@ -35,9 +39,7 @@ Done wait_for(int socket, short events, Clock::time_point until)
     }
 }
 
-} // namespace
-
-Outcome<NodeLinkClient> NodeLinkClient::connect(const std::filesystem::path& socket)
+Outcome<NodeLinkClient> NodeLinkClient::connect(const std::filesystem::path& socket, int give_up_fd)
 {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -48,7 +50,7 @@ Outcome<NodeLinkClient> NodeLinkClient::connect(const std::filesystem::path& soc
                                           "shorter --home");
     }
     std::memcpy(address.sun_path, path.data(), path.size());
-    NodeLinkClient client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    NodeLinkClient client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), give_up_fd);
     if (client.socket_ < 0) {
         return std::unexpected(system_fault("making a socket", errno));
     }
@@ -62,6 +64,7 @@ Outcome<NodeLinkClient> NodeLinkClient::connect(const std::filesystem::path& soc
 
 NodeLinkClient::NodeLinkClient(NodeLinkClient&& other) noexcept
     : socket_(std::exchange(other.socket_, -1))
+    , give_up_fd_(other.give_up_fd_)
     , usable_(other.usable_)
     , request_(other.request_)
     , buffer_(std::move(other.buffer_))
@@ -71,6 +74,7 @@ NodeLinkClient::NodeLinkClient(NodeLinkClient&& other) noexcept
 NodeLinkClient& NodeLinkClient::operator=(NodeLinkClient&& other) noexcept
 {
     std::swap(socket_, other.socket_);
+    give_up_fd_ = other.give_up_fd_;
     usable_ = other.usable_;
     request_ = other.request_;
     buffer_ = std::move(other.buffer_);
@@ -91,7 +95,7 @@ Done NodeLinkClient::send_all(Bytes bytes, Clock::time_point until)
         if (count >= 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(count));
         } else if (errno == EAGAIN) {
-            TRY(wait_for(socket_, POLLOUT, until));
+            TRY(wait_for(POLLOUT, until));
         } else if (errno != EINTR) {
             return fault(Kind::unavailable, "the connection to the agent ended");
         }
@@ -106,7 +110,7 @@ Done NodeLinkClient::receive_all(MutableBytes bytes, Clock::time_point until)
         if (count > 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(count));
         } else if (count < 0 && errno == EAGAIN) {
-            TRY(wait_for(socket_, POLLIN, until));
+            TRY(wait_for(POLLIN, until));
         } else if (count == 0 || errno != EINTR) {
             return fault(Kind::unavailable, "the connection to the agent ended");
         }

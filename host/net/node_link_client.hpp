@@ -13,8 +13,9 @@ namespace caisson::host::net {
 
 class NodeLinkClient {
   public:
+    // `give_up_fd`, if there is one, ends every wait of `ask` as soon as it is readable; it stays the caller's.
     // Fails: unavailable (no agent listens there), forbidden.
-    static Outcome<NodeLinkClient> connect(const std::filesystem::path& socket);
+    static Outcome<NodeLinkClient> connect(const std::filesystem::path& socket, int give_up_fd = -1);
 
     NodeLinkClient(NodeLinkClient&& other) noexcept;
     NodeLinkClient& operator=(NodeLinkClient&& other) noexcept;
@@ -29,14 +30,17 @@ class NodeLinkClient {
     [[nodiscard]] bool usable() const noexcept { return usable_; }
 
   private:
-    explicit NodeLinkClient(int socket) noexcept
+    NodeLinkClient(int socket, int give_up_fd) noexcept
         : socket_(socket)
+        , give_up_fd_(give_up_fd)
     {
     }
+    Done wait_for(short events, std::chrono::steady_clock::time_point until) const;
     Done send_all(Bytes bytes, std::chrono::steady_clock::time_point until);
     Done receive_all(MutableBytes bytes, std::chrono::steady_clock::time_point until);
 
     int socket_ = -1;
+    int give_up_fd_ = -1;
     bool usable_ = true;
     std::uint64_t request_ = 0;
     std::vector<std::uint8_t> buffer_;

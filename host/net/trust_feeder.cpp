@@ -1,5 +1,6 @@
 #include "host/net/trust_feeder.hpp"
 
+#include "core/check.hpp"
 #include "host/net/curve_trust.hpp"
 #include "host/net/fed_peers.hpp"
 #include "host/net/node_link_client.hpp"
@@ -9,6 +10,9 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 namespace caisson::host::net {
 namespace {
@@ -50,7 +54,8 @@ struct TrustFeeder::Inside {
     std::uint64_t last_good_turn = 0;
     FeederState state;
 
-    std::optional<NodeLinkClient> link; // the thread's alone
+    const int give_up_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); // readable: stop, also while the agent is silent
+    std::optional<NodeLinkClient> link;                              // the thread's alone
     std::thread thread;
 
     Inside(enclave::Enclave& chamber, std::filesystem::path agent_socket, std::vector<FedKey> fed, FeederLimits bounds)
@@ -59,7 +64,11 @@ struct TrustFeeder::Inside {
         , limits(bounds)
         , keys(std::move(fed))
     {
+        CHECK(give_up_fd >= 0);
     }
+    ~Inside() { ::close(give_up_fd); }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
 
     void run();
     Done connect();
@@ -77,7 +86,7 @@ Done TrustFeeder::Inside::connect()
     if (link) {
         return {};
     }
-    link = TRY(NodeLinkClient::connect(socket));
+    link = TRY(NodeLinkClient::connect(socket, give_up_fd));
     const std::lock_guard lock(mutex);
     keys_registered = 0;
     state.connected = true;
@@ -234,6 +243,7 @@ TrustFeeder::~TrustFeeder()
         const std::lock_guard lock(inside_->mutex);
         inside_->stop = true;
     }
+    ::eventfd_write(inside_->give_up_fd, 1);
     inside_->wake.notify_all();
     inside_->thread.join();
 }

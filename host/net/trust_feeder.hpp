@@ -40,6 +40,7 @@ class TrustFeeder {
     // Requires: `curve` outlives the feeder. No connection is needed to start: it retries by itself.
     TrustFeeder(enclave::Enclave& curve, std::filesystem::path agent_socket, std::vector<FedKey> keys,
                 FeederLimits limits = {});
+    // Waits for no agent, however silent: whoever drops a feeder may have others to serve.
     ~TrustFeeder();
     TrustFeeder(const TrustFeeder&) = delete;
     TrustFeeder& operator=(const TrustFeeder&) = delete;

@@ -341,6 +341,21 @@ TEST_F(TrustFeederTest, an_agent_that_withholds_is_left_and_asked_anew)
     EXPECT_TRUE(curve.results_now().empty());
 }
 
+TEST_F(TrustFeederTest, who_drops_a_feeder_waits_for_no_silent_agent)
+{
+    std::atomic<bool> asked_for_time = false;
+    FakeAgent agent(socket, [&](const node_link::Message& asked) -> std::optional<node_link::Message> {
+        asked_for_time = asked_for_time || std::holds_alternative<node_link::Time>(asked);
+        return std::nullopt;
+    });
+    constexpr FeederLimits patient{10ms, 100s, 40ms};
+    std::optional<TrustFeeder> feeder(std::in_place, curve, socket, std::vector<FedKey>{}, patient);
+    ASSERT_TRUE(happens([&] { return asked_for_time.load(); }));
+    const auto began = std::chrono::steady_clock::now();
+    feeder.reset();
+    EXPECT_LT(std::chrono::steady_clock::now() - began, patient.answer_wait);
+}
+
 TEST_F(TrustFeederTest, a_late_answer_is_not_taken_for_the_next_one)
 {
     std::atomic<int> asked_times = 0;
