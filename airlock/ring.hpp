@@ -63,7 +63,7 @@ struct Lane {
     alignas(64) std::atomic<std::uint32_t> head;            // written by the producer, for whoever takes the lane next
     alignas(64) std::atomic<std::uint32_t> tail;            // written by the chamber
     alignas(64) std::atomic<std::uint32_t> producer_asleep; // written by the producer
-    alignas(64) std::atomic<std::uint32_t> owner_pid;       // 0 = free; host side only
+    alignas(64) std::atomic<std::uint32_t> owner_pid;       // 0 = free; host side only; lane 0: of the chamber
     Slot slots[slots_per_lane];
 };
 
