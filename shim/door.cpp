@@ -188,6 +188,12 @@ Result<std::size_t> Door::ask(std::uint32_t request, std::initializer_list<Bytes
     return exchange(request, parts, outputs);
 }
 
+bool Door::was_restarted() noexcept
+{
+    const Locked locked(mutex_);
+    return ring_ != nullptr && !is_gone_ && ring_->lanes[0].owner_pid.load(std::memory_order_seq_cst) != chamber_pid_;
+}
+
 // [SHIM-7]
 Status Door::attach() noexcept
 {
@@ -212,6 +218,7 @@ Status Door::map_ring() noexcept
     if (ring_ == nullptr) {
         return fail(Kind::unavailable, "the ring of \"caisson run\" is not there");
     }
+    chamber_pid_ = ring_->lanes[0].owner_pid.load(std::memory_order_seq_cst);
     return {};
 }
 

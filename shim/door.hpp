@@ -39,6 +39,10 @@ class Door {
     [[nodiscard]] Result<std::size_t> ask(std::uint32_t request, std::initializer_list<Bytes> parts,
                                           std::initializer_list<MutableBytes> outputs) noexcept;
 
+    // Whether another chamber serves the ring than when this process first asked: of what that one gave, long-term keys
+    // are left.
+    [[nodiscard]] bool was_restarted() noexcept;
+
     void place_at(RingPlace place) noexcept { place_ = place; }
 
     // Around fork: the child must find the lock free, and may not use its parent's lane.
@@ -62,7 +66,8 @@ class Door {
     RingPlace place_;
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
     airlock::Ring* ring_ = nullptr;
-    std::uint32_t lane_ = 0; // 0: none taken; that lane is the owner's
+    std::uint32_t chamber_pid_ = 0; // when the ring was mapped
+    std::uint32_t lane_ = 0;        // 0: none taken; that lane is the owner's
     bool is_gone_ = false;
 };
 

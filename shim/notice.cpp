@@ -16,8 +16,8 @@ constexpr std::array<std::string_view, 4> lines{
     "caisson: shim: a secret key was refused: the chamber does not know it; give the program the handle that \"caisson "
     "key show NAME --handle\" prints instead of the secret, or see \"caisson run --allow-raw-keys\"\n",
     "caisson: shim: a message was refused: it is larger than the chamber takes; send it in parts\n",
-    "caisson: shim: the chamber refused a message or handshake: its peer is not trusted now, or a limit is reached; "
-    "\"caisson status\" says more\n",
+    "caisson: shim: the chamber refused a message or handshake: its peer is not trusted now, a limit is "
+    "reached, or the chamber was started anew; \"caisson status\" says more\n",
 };
 
 constinit std::array<std::atomic<bool>, lines.size()> told{};

@@ -244,6 +244,7 @@ Done ProcessEnclave::launch(const Start& start)
         return std::unexpected(system_fault("starting the loader", errno));
     }
     facts_.pid = pid;
+    memory_.ring().lanes[0].owner_pid.store(static_cast<std::uint32_t>(pid), std::memory_order_seq_cst);
     hang_watch_.watch(pid);
     {
         const std::scoped_lock lock(child_mutex_);

@@ -413,6 +413,7 @@ void RingClient::abandon()
     while (in_flight() > 0) {
         land_oldest();
     }
+    lane_.owner_pid.store(0, std::memory_order_seq_cst); // before anybody hears of it: another chamber is another pid
     for (auto& lane : ring_.lanes) {
         withdraw_requests(lane);
         ring_futex(lane.tail, FUTEX_WAKE, 1);

@@ -2,6 +2,8 @@
 
 #include "airlock/ring_place.hpp"
 #include "host/enclave/platform_text.hpp"
+#include "host/enclave/root.hpp"
+#include "host/enclave/supervisor.hpp"
 #include "host/net/trust_feeder.hpp"
 #include "host/vm/copy_watch.hpp"
 #include "services/run/key_chamber.hpp"
@@ -76,7 +78,7 @@ Outcome<LoadedKeys> load_keys(const RunOptions& options, KeyChamber& chamber)
 }
 
 // Through the agent the keys become this node's, so that gates elsewhere admit them; and gates here hear of
-// peers.
+// peers. Waits for nothing: see wait_for_peers.
 std::unique_ptr<TrustFeeder> start_feeder(const RunOptions& options, KeyChamber& chamber, LoadedKeys keys)
 {
     const auto socket = options.home / "agent" / "agent.sock";
@@ -90,13 +92,22 @@ std::unique_ptr<TrustFeeder> start_feeder(const RunOptions& options, KeyChamber&
                                              ": gated keys admit nobody until it runs; start \"caisson agent run\""});
     }
     auto feeder = std::make_unique<TrustFeeder>(chamber.enclave(), socket, std::move(keys.for_agent));
-    if (has_agent) {
-        feeder->wait_until_fed(first_token_wait);
-    }
     for (const auto& peer : options.peers) {
-        feeder->add_peer(peer);
+        if (feeder->keep_peer(peer)) {
+            feeder->want_peer(peer);
+        }
     }
     return feeder;
+}
+
+// So that the program's first handshakes find open gates.
+void wait_for_peers(const RunOptions& options, TrustFeeder& feeder)
+{
+    if (feeder.wait_until_fed(first_token_wait)) {
+        for (const auto& peer : options.peers) {
+            feeder.add_peer(peer);
+        }
+    }
 }
 
 // [SHIM-7] A chamber that was killed could not say so itself, and the program's calls would wait for it.
@@ -131,32 +142,32 @@ class AccessFile {
         return {};
     }
 
+    // Another chamber knows nothing of it.
+    void forget() noexcept { taken_ = {}; }
+
   private:
     std::filesystem::path path_;
     KeyChamber& chamber_; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
     std::filesystem::file_time_type taken_{};
 };
 
-// Tells what goes wrong beside the program, each thing once.
+// Looks after what stands beside the program, and tells what goes wrong there, each thing once.
 class Lookout {
   public:
-    Lookout(const RunOptions& options, KeyChamber& chamber, AccessFile& list, const TrustFeeder* feeder)
+    Lookout(const RunOptions& options, KeyChamber& chamber, AccessFile& list, std::unique_ptr<TrustFeeder> feeder)
         : options_(options)
         , chamber_(chamber)
         , list_(list)
-        , feeder_(feeder)
+        , feeder_(std::move(feeder))
+        , supervisor_(
+              chamber.enclave(), [this] { return host::enclave::Root::open(options_.home); },
+              [this](host::enclave::Enclave& /*fresh*/) { return revive(); })
     {
     }
 
     void look()
     {
-        if (!chamber_told_ && !chamber_.enclave().alive()) {
-            chamber_told_ = true;
-            say_stopped(chamber_.enclave().ring_fd());
-            options_.warn({Kind::unavailable,
-                           "run: the chamber has ended: the program's CURVE calls fail from here on; "
-                           "restart it"});
-        }
+        mind_chamber();
         if (copy_watch_.stood_still(host::vm::read_clocks())) {
             const auto done = host::enclave::CurveChamber(chamber_.enclave()).new_epoch();
             options_.warn({Kind::expired, std::string("run: the clocks say that this machine stood still: it was "
@@ -167,25 +178,68 @@ class Lookout {
             ++lists_told_;
             options_.warn({taken.error().kind, "run: " + taken.error().what + "; the list before it stays in force"});
         }
-        auto trouble = feeder_ == nullptr ? std::string{} : feeder_->state().trouble;
-        if (!trouble.empty() && trouble != trouble_ && troubles_told_ < troubles_told_max) {
-            ++troubles_told_;
-            options_.warn({Kind::unavailable, "run: the agent: " + trouble});
-        }
-        trouble_ = std::move(trouble);
+        tell_new(feeder_ == nullptr ? std::string{} : feeder_->state().trouble, "run: the agent: ", agent_trouble_);
     }
 
   private:
     static constexpr int troubles_told_max = 10; // a program may run for months
+
+    // [SHIM-15] One that has ended is known at once (SIGCHLD), one that hangs by asking it.
+    void mind_chamber()
+    {
+        auto& enclave = chamber_.enclave();
+        if (!can_restart()) {
+            if (!chamber_told_ && !enclave.alive()) {
+                chamber_told_ = true;
+                say_stopped(enclave.ring_fd());
+                options_.warn({Kind::unavailable,
+                               "run: the chamber has ended: the program's CURVE calls fail from here "
+                               "on; restart it"});
+            }
+            return;
+        }
+        static_cast<void>(host::enclave::CurveChamber(enclave).peer_state({}));
+        const auto looked = supervisor_.look();
+        tell_new(looked ? std::string{} : looked.error().what,
+                 "run: the chamber cannot be started anew: ", chamber_trouble_);
+        if (looked && *looked) {
+            options_.warn({Kind::unavailable, "run: the chamber had ended and was started anew with the same keys; the "
+                                              "program goes on, and its connections are made anew"});
+        }
+    }
+
+    [[nodiscard]] bool can_restart() { return chamber_.enclave().facts().platform == protocol::sgx::Platform::process; }
+
+    host::Done revive()
+    {
+        feeder_.reset(); // what it feeds are ids of before
+        auto keys = TRY(load_keys(options_, chamber_));
+        TRY(chamber_.load_handle_key(options_.home));
+        list_.forget();
+        feeder_ = start_feeder(options_, chamber_, std::move(keys));
+        return {};
+    }
+
+    void tell_new(std::string trouble, const char* before, std::string& last)
+    {
+        if (!trouble.empty() && trouble != last && troubles_told_ < troubles_told_max) {
+            ++troubles_told_;
+            options_.warn({Kind::unavailable, before + trouble});
+        }
+        last = std::move(trouble);
+    }
+
     const RunOptions& options_;
     KeyChamber& chamber_;
     AccessFile& list_;
-    const TrustFeeder* feeder_;
+    std::unique_ptr<TrustFeeder> feeder_;
+    host::enclave::Supervisor supervisor_;
     bool chamber_told_ = false;
     int lists_told_ = 0;
     host::vm::CopyWatch copy_watch_{host::vm::read_clocks()};
     int troubles_told_ = 0;
-    std::string trouble_;
+    std::string agent_trouble_;
+    std::string chamber_trouble_;
 };
 
 // [SHIM-11]
@@ -230,8 +284,11 @@ Outcome<int> run(const RunOptions& options)
         options.warn({Kind::missing, "run: a key here talks only with those that a signed list names, and there is no "
                                      "--access-list: it talks with nobody"});
     }
-    const auto feeder = start_feeder(options, chamber, std::move(keys));
-    Lookout lookout(options, chamber, list, feeder.get());
+    auto feeder = start_feeder(options, chamber, std::move(keys));
+    if (feeder != nullptr) {
+        wait_for_peers(options, *feeder);
+    }
+    Lookout lookout(options, chamber, list, std::move(feeder));
     const auto look = [&] { lookout.look(); };
     const auto status = run_program(program_of(options, shim, chamber.enclave().ring_fd()), guard, look);
     if (status) {

@@ -269,9 +269,10 @@ def chamber_and_program_end_when_caisson_run_is_killed(home):  # [SHIM-10]
     wait_until(lambda: not any(is_alive(pid) for pid in others), "chamber and program end", 60)
 
 
-def a_chamber_that_is_killed_is_told_and_ends_no_more_than_the_calls(home):  # [SHIM-7]
+def calls_are_refused_at_once_when_caisson_run_has_ended(home):  # [SHIM-7]
     (public, handle), _ = sealed_pairs(home)
-    code = ("import sys, zmq\n"
+    code = ("import signal, sys, zmq\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
             f"print(zmq.curve_public({handle.encode()!r}).decode(), flush=True)\n"
             "sys.stdin.readline()\n"
             "try:\n"
@@ -284,10 +285,7 @@ def a_chamber_that_is_killed_is_told_and_ends_no_more_than_the_calls(home):  # [
     try:
         expect(process.stdout.readline().strip() == public, "no answer from the chamber")
         killed = time.monotonic()
-        for pid in children_of(process.pid):
-            with open(f"/proc/{pid}/cmdline") as file:
-                if PYTHON not in file.read():
-                    os.kill(pid, signal.SIGKILL)
+        process.kill()
         out, err = process.communicate("\n", timeout=60)
         expect(public not in out, f"an answer from a dead chamber: {out}")
         expect(time.monotonic() - killed < 20, "the calls waited for a dead chamber")  # shim/door.cpp gives up after 30
@@ -295,6 +293,84 @@ def a_chamber_that_is_killed_is_told_and_ends_no_more_than_the_calls(home):  # [
     finally:
         process.kill()
         process.wait()
+
+
+SERVES_AND_LISTENS = """
+import sys, zmq
+context = zmq.Context()
+public, secret, other_public, other_secret, publisher_key, publisher = (word.encode() for word in sys.argv[1:])
+server, listener = context.socket(zmq.ROUTER), context.socket(zmq.SUB)
+server.curve_secretkey, server.curve_publickey, server.curve_server = secret, public, True
+listener.curve_secretkey, listener.curve_publickey, listener.curve_serverkey = other_secret, other_public, publisher_key
+listener.subscribe(b"")
+listener.connect(publisher.decode())
+print(server.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+poller = zmq.Poller()
+poller.register(server, zmq.POLLIN)
+poller.register(listener, zmq.POLLIN)
+newest = b"0"
+while True:
+    for one, _ in poller.poll():
+        parts = one.recv_multipart()
+        if one is listener:
+            newest = parts[0][:8]
+        else:
+            server.send_multipart(parts + [newest])
+"""
+
+
+def chamber_and_guard_of(run):
+    """The locked-down process of its chamber, and the guard that lets it in."""
+    for child in children_of(run.pid):
+        with open(f"/proc/{child}/status") as file:
+            if "Seccomp:\t2" in file.read():
+                return child, (children_of(child) or [None])[0]
+    raise Failed("caisson run has no locked-down chamber")
+
+
+def a_program_goes_on_when_its_chamber_is_killed_or_hangs(home):  # [SHIM-15]
+    (public, handle), (other_public, other_handle) = sealed_pairs(home)
+    with zmq.Context() as context:
+        publisher, (publisher_key, publisher_secret) = context.socket(zmq.PUB), zmq.curve_keypair()
+        publisher.linger = 0
+        publisher.curve_secretkey, publisher.curve_publickey = publisher_secret, publisher_key
+        publisher.curve_server = True
+        address = f"tcp://127.0.0.1:{publisher.bind_to_random_port('tcp://127.0.0.1')}"
+        run = home.start_run(PYTHON, "-c", SERVES_AND_LISTENS, public, handle, other_public, other_handle,
+                             publisher_key.decode(), address)
+        client = context.socket(zmq.DEALER)
+        client.linger = 0
+        client.curve_publickey, client.curve_secretkey = zmq.curve_keypair()
+        client.curve_serverkey = public.encode()
+        client.connect(f"tcp://127.0.0.1:{run.line()}")
+        published = 0
+
+        def until_both_go_on(what):
+            """The server answers, and says that the listener has what was published after now."""
+            nonlocal published
+            wanted, end = published + 1, time.monotonic() + 60
+            while time.monotonic() < end:
+                published += 1
+                publisher.send(b"%08d" % published + bytes(published % 2000))
+                client.send(what)
+                while client.poll(20):
+                    parts = client.recv_multipart()
+                    if parts[0] == what and int(parts[1]) >= wanted:
+                        return
+            raise Failed(f"{what.decode()}: the program does not go on: {run.what_it_said()[-2000:]}")
+
+        until_both_go_on(b"before")
+        first, _ = chamber_and_guard_of(run)
+        os.kill(first, signal.SIGKILL)
+        until_both_go_on(b"after it was killed")
+        second, guard = chamber_and_guard_of(run)
+        expect(second != first, "it is the same chamber")
+        os.kill(guard or second, signal.SIGSTOP)  # it cannot be entered any more
+        until_both_go_on(b"after it hung")
+        expect(chamber_and_guard_of(run)[0] != second, "the chamber that hung is still there")
+        expect(run.what_it_said().count("was started anew with the same keys") == 2, run.what_it_said())
+        client.close()
+        publisher.close()
 
 
 def the_program_gets_three_variables_and_what_it_had(home):  # [SHIM-11]
@@ -377,7 +453,7 @@ if __name__ == "__main__":
         # A sanitizer's own memory takes minutes to look through; planted_key.py does it for every build.
         *([no_copy_of_the_secret_is_in_the_program_or_in_caisson_run] if COUNT >= 2000 else []),
         chamber_and_program_end_when_caisson_run_is_killed,
-        a_chamber_that_is_killed_is_told_and_ends_no_more_than_the_calls,
+        calls_are_refused_at_once_when_caisson_run_has_ended, a_program_goes_on_when_its_chamber_is_killed_or_hangs,
         the_program_gets_three_variables_and_what_it_had,
         signals_and_exit_status_are_the_programs,
         what_cannot_run_says_why,

@@ -181,6 +181,22 @@ TEST(Door, a_chamber_that_has_ended_is_unavailable_for_good)
     EXPECT_EQ(door.ask(1, {}, {}).error().kind, Kind::unavailable);
 }
 
+TEST(Door, another_chamber_behind_the_ring_is_known_as_such) // [SHIM-15]
+{
+    FakeChamber chamber(echo);
+    chamber.ring().lanes[0].owner_pid = 3; // before this process came
+    Door door{RingPlace{chamber.fd(), -1}};
+    EXPECT_FALSE(door.was_restarted()) << "nothing was asked yet";
+    ASSERT_TRUE(door.ask(1, {}, {}));
+    EXPECT_FALSE(door.was_restarted());
+    chamber.ring().lanes[0].owner_pid = 4;
+    EXPECT_TRUE(door.ask(1, {}, {})) << "it serves";
+    EXPECT_TRUE(door.was_restarted());
+    chamber.stop();
+    EXPECT_FALSE(door.ask(1, {}, {}));
+    EXPECT_FALSE(door.was_restarted()) << "that it has ended for good is something else";
+}
+
 TEST(Door, the_end_of_caisson_run_is_the_end_of_the_chamber)
 {
     FakeChamber chamber(echo);

@@ -448,6 +448,70 @@ TEST_F(ShimTest, a_refusal_that_may_pass_gives_a_box_that_nobody_opens) // [SHIM
     }
 }
 
+TEST_F(ShimTest, what_a_chamber_before_knew_ends_connections_and_not_the_program) // [SHIM-15]
+{
+    const auto key = shared();
+    Octets text(64, 's');
+    Octets box(80);
+    ASSERT_EQ(get<After>("crypto_box_easy_afternm")(box.data(), text.data(), 64, nonce_.data(), key.data()), 0);
+    ++fake_->ring().lanes[0].owner_pid;
+    for (const auto kind : {Kind::missing, Kind::unavailable}) {
+        sodium_->force(kind);
+        Octets sealed(80, 0xaa);
+        EXPECT_EQ(get<After>("crypto_box_easy_afternm")(sealed.data(), text.data(), 64, nonce_.data(), key.data()), 0);
+        EXPECT_EQ(sealed, Octets(80, 0));
+        EXPECT_EQ(get<Box>("crypto_box_easy")(sealed.data(), text.data(), 64, nonce_.data(), peer_public_.data(),
+                                              handle_.data()),
+                  0);
+        EXPECT_EQ(sealed, Octets(80, 0));
+        Key dead{};
+        EXPECT_EQ(get<Before>("crypto_box_beforenm")(dead.data(), peer_public_.data(), handle_.data()), 0);
+        Octets opened(64, 0xaa);
+        EXPECT_EQ(get<After>("crypto_box_open_easy_afternm")(opened.data(), box.data(), 80, nonce_.data(), key.data()),
+                  -1)
+            << "only a client's message becomes a PING";
+        EXPECT_EQ(get<Box>("crypto_box_open_easy")(opened.data(), box.data(), 80, nonce_.data(), peer_public_.data(),
+                                                   handle_.data()),
+                  -1);
+    }
+    --fake_->ring().lanes[0].owner_pid;
+}
+
+TEST_F(ShimTest, a_clients_message_that_a_new_chamber_cannot_open_is_a_ping) // [SHIM-15]
+{
+    const auto key = shared();
+    auto nonce = nonce_;
+    std::memcpy(nonce.data(), "CurveZMQMESSAGES", 16);
+    const auto open = [&](std::size_t size) {
+        const Octets box(size + 16, 7);
+        Octets opened(size, 0xaa);
+        const int result =
+            get<After>("crypto_box_open_easy_afternm")(opened.data(), box.data(), box.size(), nonce.data(), key.data());
+        return std::pair(result, opened);
+    };
+    sodium_->force(Kind::missing);
+    EXPECT_EQ(open(64).first, -1) << "the chamber is the same: the key gave way";
+    ++fake_->ring().lanes[0].owner_pid;
+    auto [result, text] = open(64);
+    EXPECT_EQ(result, 0);
+    Octets ping{2, 4, 'P', 'I', 'N', 'G', 0, 1};
+    ping.resize(64);
+    EXPECT_EQ(text, ping);
+    EXPECT_EQ(open(8), std::pair(0, Octets({2, 4, 'P', 'I', 'N', 'G', 0, 1})));
+    EXPECT_EQ(open(7), std::pair(0, Octets({2, 0, 0, 0, 0, 0, 0}))) << "no room: a command without a name";
+    EXPECT_EQ(open(1).first, -1) << "an empty message would be one";
+    auto welcome = nonce;
+    std::memcpy(welcome.data(), "WELCOME-", 8);
+    Octets opened(128, 0xaa);
+    EXPECT_EQ(get<Box>("crypto_box_open_easy")(opened.data(), Octets(144, 7).data(), 144, welcome.data(),
+                                               peer_public_.data(), handle_.data()),
+              0);
+    EXPECT_EQ(opened, Octets(128, 0)) << "a cookie that no server knows";
+    sodium_->force(Kind::unauthentic);
+    EXPECT_EQ(open(64).first, -1) << "altered is altered";
+    --fake_->ring().lanes[0].owner_pid;
+}
+
 TEST_F(ShimTest, a_public_key_of_small_order_gives_a_dead_handle_not_an_end) // [SHIM-6]
 {
     const Key zero{};
