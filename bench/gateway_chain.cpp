@@ -161,7 +161,7 @@ std::string GatewayChain::public_key_of(const std::string& name) const
 void GatewayChain::write_configs() const
 {
     const auto address = "tcp://127.0.0.1:" + std::to_string(port_);
-    const auto* const limits = "connections_max = 16000\n"; // a thousand at once and ten thousand in all
+    const auto* const limits = "connections_max = 10240\n"; // as many as a chamber has sessions
     std::ofstream(folder_ / "server.toml") << limits << "[[listener]]\nname = \"server\"\nlisten = \"" << address
                                            << "\"\nbackend = \"" << sink_endpoint() << "\"\nkey = \"server\"\n";
     std::ofstream(folder_ / "client.toml")

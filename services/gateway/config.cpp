@@ -1,5 +1,6 @@
 #include "services/gateway/config.hpp"
 
+#include "airlock/curve/requests.hpp"
 #include "core/text.hpp"
 
 #include <toml++/toml.h>
@@ -19,7 +20,7 @@ constexpr std::size_t routes_max = 64;
 constexpr std::size_t keys_max = 8; // of one listener: each costs a stranger's HELLO one try more
 constexpr std::size_t listed_keys_max = 100000;
 constexpr std::int64_t message_bytes_largest = std::int64_t{4} << 30U;
-constexpr std::int64_t connections_most = 16000; // the chamber holds a few more sessions
+constexpr std::int64_t connections_most = airlock::curve::sessions_max; // each needs one at most
 constexpr std::int64_t milliseconds_max = 3'600'000;
 
 std::optional<protocol::CurveKey> read_key(std::string_view text)

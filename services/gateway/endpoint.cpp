@@ -1,6 +1,8 @@
 #include "services/gateway/endpoint.hpp"
 
+#include <array>
 #include <charconv>
+#include <cstring>
 
 #include <arpa/inet.h>
 
@@ -11,6 +13,7 @@ using host::fault;
 using host::Outcome;
 
 constexpr std::size_t ipc_path_bytes_max = 107; // sockaddr_un
+constexpr std::size_t network_bytes = 8;        // of an IPv6 address: what one subscriber or host gets
 
 template <typename Number>
 bool is_number(std::string_view text)
@@ -83,6 +86,24 @@ Outcome<Endpoint> parse_endpoint(const std::string& text)
         return fault(Kind::malformed, "\"" + text + "\": a host is expected before the port");
     }
     return endpoint;
+}
+
+std::string network_of(const std::string& address)
+{
+    const auto scope = address.find('%');
+    in6_addr parsed{};
+    if (::inet_pton(AF_INET6, address.substr(0, scope).c_str(), &parsed) != 1) {
+        return address;
+    }
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (IN6_IS_ADDR_V4MAPPED(&parsed)) {
+        in_addr mapped{};
+        std::memcpy(&mapped, &parsed.s6_addr[12], sizeof mapped);
+        return ::inet_ntop(AF_INET, &mapped, text.data(), text.size());
+    }
+    std::memset(&parsed.s6_addr[network_bytes], 0, sizeof parsed.s6_addr - network_bytes);
+    const std::string network = ::inet_ntop(AF_INET6, &parsed, text.data(), text.size());
+    return network + "/64" + (scope == std::string::npos ? "" : address.substr(scope));
 }
 
 } // namespace caisson::services::gateway

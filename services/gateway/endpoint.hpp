@@ -22,4 +22,9 @@ struct Endpoint {
 // "tcp://HOST:PORT", "ipc:///PATH" or "vsock://CID:PORT". Fails: malformed.
 [[nodiscard]] host::Outcome<Endpoint> parse_endpoint(const std::string& text);
 
+// Whose address it is, as limits count: an IPv6 address stands for its network of 64 bits, since whoever has one
+// address there has all of them; an IPv4 address, however it is written, for itself. What is no address is returned as
+// it is.
+[[nodiscard]] std::string network_of(const std::string& address);
+
 } // namespace caisson::services::gateway

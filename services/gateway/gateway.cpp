@@ -24,15 +24,6 @@ void on_signal(int signal)
     (signal == SIGHUP ? signals.reload : signal == SIGUSR1 ? signals.copied : signals.stop).store(true);
 }
 
-void raise_descriptor_limit()
-{
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 Outcome<std::unique_ptr<Enclave>> open_chamber(const std::filesystem::path& home)
 {
     const auto root = TRY(host::enclave::Root::open(home));
@@ -40,6 +31,16 @@ Outcome<std::unique_ptr<Enclave>> open_chamber(const std::filesystem::path& home
 }
 
 } // namespace
+
+std::size_t descriptor_limit()
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
 
 Done check_gateway(const GatewayOptions& options)
 {
@@ -66,7 +67,6 @@ Done run_gateway(const GatewayOptions& options)
         ::signal(signal, on_signal);
     }
     ::signal(SIGPIPE, SIG_IGN); // the log's reader may go
-    raise_descriptor_limit();
     TRY(check_gateway(options));
     const auto enclave = TRY(open_chamber(options.home));
     Log log(options.json_log);

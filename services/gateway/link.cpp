@@ -13,6 +13,7 @@ namespace curve = protocol::curve;
 namespace zmtp = protocol::zmtp;
 
 constexpr std::chrono::seconds handshake_time{30}; // libzmq's own
+constexpr std::chrono::seconds hurried_handshake_time{3};
 constexpr std::size_t handshake_body_bytes_max = curve::initiate_bytes_min + airlock::curve::metadata_bytes_max;
 constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
 constexpr std::size_t own_properties_bytes_max = 1024;
@@ -303,11 +304,13 @@ void Link::on_tick(Clock::time_point now)
         }
         return;
     }
-    if (now - stage_since_ > handshake_time) {
+    const bool hurried = hub_.hurried && is_server() && !authenticated_ && stage_ != Stage::parked; // [GATE-3]
+    if (now - stage_since_ > (hurried ? hurried_handshake_time : handshake_time)) {
         if (!is_server() && plain_greeted_) {
             retry_later("the server did not finish the handshake within 30 s");
         } else {
-            end(Reason::handshake_time, "no handshake within 30 s");
+            end(Reason::handshake_time,
+                hurried ? "no handshake within 3 s, and others wait for its place" : "no handshake within 30 s");
         }
         return;
     }

@@ -41,6 +41,8 @@ class Link {
     // The chamber is gone with every session: who had begun with it begins anew.
     void lose_chamber();
 
+    Links::iterator place; // of whoever keeps all links
+
     [[nodiscard]] bool ended() const noexcept { return stage_ == Stage::ended; }
     [[nodiscard]] bool was_parked() const noexcept { return parked_; } // never began
     [[nodiscard]] bool is_open() const noexcept { return stage_ == Stage::open; }

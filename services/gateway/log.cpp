@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <ctime>
 
 namespace caisson::services::gateway {
@@ -101,14 +102,17 @@ void Log::line(const std::string& text, std::initializer_list<Field> fields)
 
 std::string Log::formatted(const std::string& text, std::initializer_list<Field> fields) const
 {
-    const auto now = std::time(nullptr);
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto seconds = static_cast<std::time_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
+    const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(now).count() % 1000;
     std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    char stamp[32];
-    std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    ::gmtime_r(&seconds, &parts);
+    char text_of_seconds[32];
+    std::strftime(text_of_seconds, sizeof text_of_seconds, "%Y-%m-%dT%H:%M:%S", &parts);
+    const auto stamp = text_of_seconds + ("." + std::to_string(1000 + millis).substr(1)) + "Z"; // three digits
     std::string out;
     if (json_) {
-        out = std::string(R"({"time":")") + stamp + R"(","event":")" + printable(text, true) + '"';
+        out = R"({"time":")" + stamp + R"(","event":")" + printable(text, true) + '"';
         for (const auto& [name, value] : fields) {
             if (!value.empty()) {
                 out += ",\"" + std::string(name) + "\":\"" + printable(value, true) + '"';
@@ -116,7 +120,7 @@ std::string Log::formatted(const std::string& text, std::initializer_list<Field>
         }
         out += "}\n";
     } else {
-        out = std::string(stamp) + " gateway: " + printable(text, false) + "\n";
+        out = stamp + " gateway: " + printable(text, false) + "\n";
     }
     return out;
 }

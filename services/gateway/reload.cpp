@@ -151,6 +151,7 @@ void Gateway::reload()
     commit(prepared);
     forget_unused_keys(before);
     config_ = std::move(*config);
+    fit_connections(descriptor_limit());
     if (feeder != nullptr) {
         for (const auto& key : keys_in_use()) {
             const bool known = std::any_of(before.begin(), before.end(),

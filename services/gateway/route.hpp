@@ -13,6 +13,7 @@
 #include "services/gateway/zap_client.hpp"
 
 #include <algorithm>
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -50,6 +51,7 @@ struct Route {
 };
 
 class Link;
+using Links = std::list<std::unique_ptr<Link>>;
 
 // One frame on its way through the chamber.
 struct Passing {
@@ -75,6 +77,7 @@ struct Hub : Shared {
     host::net::TrustFeeder* feeder = nullptr;
     std::vector<Link*> awake;     // have something to do in this turn
     std::size_t sharers = 1;      // how many share this turn
+    bool hurried = false;         // others wait for a place among all handshakes: those under way have less time
     std::vector<Passing> passing; // of this turn, of all links
     std::vector<Bytes> bodies;    // of one link, while it gathers
     std::vector<Crossing::Text> texts;

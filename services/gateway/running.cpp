@@ -108,6 +108,7 @@ Done Gateway::open()
 {
     config_ = TRY(load_config(options_.config));
     tell_chamber();
+    fit_connections(descriptor_limit());
     keys_.emplace(options_.home);
     for (const auto& config : config_.routes) {
         doors_.emplace_back(*this, TRY(open_route(config)));
@@ -153,12 +154,14 @@ void Gateway::start_feeder()
 
 void Gateway::bury()
 {
-    if (some_ended_) {
-        some_ended_ = false;
-        std::erase_if(awake, [](const Link* link) { return link->ended(); });
-        links_.remove_if([](const auto& link) { return link->ended(); });
-        watch_doors();
+    if (ended_.empty()) {
+        return;
     }
+    std::erase_if(awake, [](const Link* link) { return link->ended(); });
+    for (const auto* link : std::exchange(ended_, {})) { // of ten thousand few: nobody looks at the others
+        links_.erase(link->place);
+    }
+    watch_doors();
 }
 
 void Gateway::tick_all()
@@ -168,6 +171,7 @@ void Gateway::tick_all()
         return;
     }
     next_tick_ = now + tick;
+    hurried = handshakes_ >= config_.handshakes_max && parked_ > 0;
     for (const auto& link : links_) {
         link->on_tick(now);
     }
@@ -228,6 +232,9 @@ void Gateway::turn()
 {
     loop.wait(awake.empty() ? std::chrono::duration_cast<std::chrono::milliseconds>(tick)
                             : std::chrono::milliseconds(0));
+    if (chamber_watch_.ended) { // before anybody is noted who may not outlive this
+        mind_chamber();
+    }
     auto now_awake = std::exchange(awake, {});
     if (now_awake.size() > 1) { // [GATE-7] whoever is first, so that what is over falls to each of them in turn
         const auto first = ++turns_ % now_awake.size();
@@ -235,9 +242,6 @@ void Gateway::turn()
     }
     sharers = std::max<std::size_t>(now_awake.size(), 1);
     passing.clear();
-    if (chamber_watch_.ended) {
-        mind_chamber();
-    }
     for (auto* link : now_awake) {
         link->gather();
     }

@@ -49,7 +49,11 @@ struct ChamberWatch final : Watcher {
 struct Source {
     std::size_t active = 0;
     std::deque<Link*> parked;
+    bool queued = false; // in Gateway::queue_
 };
+
+// How many descriptors this process may have open: as many as the system lets it have.
+[[nodiscard]] std::size_t descriptor_limit();
 
 // What signals have said, from whatever thread they came in.
 struct Signals {
@@ -103,9 +107,15 @@ class Gateway final : public Hub, public Observed {
     void bury();
 
     // admission.cpp
+    void fit_connections(std::size_t descriptors);
     void watch_doors();
+    [[nodiscard]] bool make_room(const Source& newcomer);
+    void turn_away(const Door& door, const ListeningSocket::Accepted& accepted);
     void admit(Door& door, ListeningSocket::Accepted accepted);
+    void queue(const std::string& network, Source& source);
+    void begin_waiting();
     void leave_handshake(Link& link);
+    void forget_if_idle(const std::string& network);
 
     // reload.cpp
     // What a reload prepares before it changes anything.
@@ -137,11 +147,14 @@ class Gateway final : public Hub, public Observed {
     std::optional<host::store::KeyStore> keys_;
     std::unique_ptr<host::net::TrustFeeder> trust_feeder_; // outlives the links, who release their keys
     std::list<Door> doors_;
-    std::list<std::unique_ptr<Link>> links_;
-    std::unordered_map<std::string, Source> sources_;
+    Links links_;
+    std::vector<const Link*> ended_;                  // among them still
+    std::unordered_map<std::string, Source> sources_; // by network, while they have a handshake
+    std::deque<std::string> queue_;   // networks of which somebody may begin as soon as there is a place
+    std::size_t connections_max_ = 0; // what the file says, or what there are descriptors for
     std::size_t handshakes_ = 0;
+    std::size_t parked_ = 0;
     std::size_t live_ = 0;
-    bool some_ended_ = false;
     Control control_;
     Clock::time_point next_tick_ = Clock::now();
     std::uint64_t ticks_ = 0;

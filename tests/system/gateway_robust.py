@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """What a gateway outlives: a chamber that is killed or hangs, a log that nobody reads, an endpoint that this kernel
 lacks: `gateway_robust.py CAISSON`."""
+import datetime
+import json
 import os
 import signal
 import socket
@@ -14,6 +16,8 @@ from gateway_routes import Gateway, connector, converse, listener  # noqa: E402
 from home import Failed, children_of, expect, run_tests, time, wait_until  # noqa: E402
 
 UNAVAILABLE = 69
+DETECTION_MS_MAX = 100
+KILLS_MAX = 5  # a loaded machine may keep the gateway from its CPU for longer than that, but not each time
 VSOCK_PORT = 34567
 
 
@@ -39,6 +43,20 @@ def chamber_of(gateway):
 def restarts(gateway):
     name = "caisson_gateway_chamber_restarts_total "
     return [int(line[len(name):]) for line in gateway.http("/metrics").splitlines() if line.startswith(name)][0]
+
+
+def kill_chamber(gateway):
+    """How many ms after its chamber was killed the gateway knew, by its log."""
+    before = restarts(gateway)
+    chamber = chamber_of(gateway)
+    expect(chamber is not None, "the gateway has no locked-down chamber")
+    killed = time.time()
+    os.kill(chamber, signal.SIGKILL)
+    wait_until(lambda: restarts(gateway) == before + 1, "the killed chamber is started anew", 20)
+    told = [line["time"] for line in map(json.loads, gateway.process.what_it_said().splitlines())
+            if "the chamber has ended" in line["event"]]
+    known = datetime.datetime.strptime(told[-1], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
+    return 1000 * (known.timestamp() - killed)
 
 
 def until_answered(client, server, text):
@@ -70,10 +88,11 @@ def a_killed_or_hung_chamber_is_started_anew_and_sessions_are_made_again(home): 
         converse(client, server, [b"before"])
         first = chamber_of(gateway)
         expect(first is not None, "the gateway has no locked-down chamber")
-        began = time.monotonic()
-        os.kill(first, signal.SIGKILL)
-        wait_until(lambda: restarts(gateway) == 1, "the killed chamber is started anew", 20)
-        print(f"      killed and started anew within {(time.monotonic() - began) * 1000:.0f} ms", flush=True)
+        known_ms = []
+        while not known_ms or (min(known_ms) > DETECTION_MS_MAX and len(known_ms) < KILLS_MAX):
+            known_ms.append(kill_chamber(gateway))
+        print(f"      that it was killed was known within {known_ms[-1]:.0f} ms", flush=True)
+        expect(min(known_ms) <= DETECTION_MS_MAX, f"known within {known_ms} ms")
         until_answered(client, server, b"after it was killed")
         until_answered(direct, server, b"a client of libzmq's own")
         second = chamber_of(gateway)
@@ -82,10 +101,59 @@ def a_killed_or_hung_chamber_is_started_anew_and_sessions_are_made_again(home): 
             guard = int(stream.read().split()[0])
         os.kill(guard, signal.SIGSTOP)  # without it the chamber cannot be entered: it hangs for whoever asks it
         until_answered(client, server, b"after it hung")
-        expect(restarts(gateway) == 2, "the hung chamber was not started anew")
+        expect(restarts(gateway) == len(known_ms) + 1, "the hung chamber was not started anew")
         said = gateway.stop()
-        expect(sum("started anew with the same keys" in line["event"] for line in said) == 2, "it was not said twice")
+        expect(sum("started anew with the same keys" in line["event"] for line in said) == len(known_ms) + 1,
+               "it was not said each time")
         expect(any(line.get("reason") == "chamber_lost" for line in said), "no session was said to be cut off")
+
+
+def silent_connections(source, port, count):
+    """Connections that say nothing, all of one source."""
+    opened = []
+    for _ in range(count):
+        one = socket.create_connection(("127.0.0.1", port), 10, (source, 0))
+        one.setblocking(False)
+        opened.append(one)
+    return opened
+
+
+def heard(connections):
+    """How many of them were greeted: the others are waiting, or were closed unread."""
+    count = 0
+    for one in connections:
+        try:
+            count += len(one.recv(64, socket.MSG_PEEK)) > 0
+        except BlockingIOError:
+            pass
+    return count
+
+
+def one_source_takes_no_other_sources_place(home):  # [GATE-3] [GATE-18] [CURVE-52]
+    with Gateway(home) as gateway:
+        key, port = gateway.key("front"), free_port()
+        gateway.start("connections_max = 8\nhandshakes_max = 4\nhandshakes_per_source = 2\n"
+                      f'[[listener]]\nname = "in"\nlisten = "tcp://127.0.0.1:{port}"\nbackend = "{gateway.ipc("app")}"\n'
+                      'key = "front"\n')
+        server = gateway.socket(zmq.ROUTER, bind=gateway.ipc("app"))
+        greedy = silent_connections("127.0.0.66", port, 12)
+        wait_until(lambda: gateway.metric("ended_total", "in", reason="too_many") == 4, "four are above the limit", 20)
+        expect(heard(greedy) == 2, f"{heard(greedy)} handshakes of one source are under way")
+        client = gateway.curve_client(zmq.DEALER, key, f"tcp://127.0.0.1:{port}")
+        converse(client, server, [b"all connections are taken, but by who waits"])
+        expect(gateway.metric("ended_total", "in", reason="too_many") == 5, "nobody gave way")
+        expect(heard(greedy) == 2 and gateway.metric("handshakes", "in") == 7, "who gave way was no waiting one")
+        second = silent_connections("127.0.0.67", port, 3)
+        wait_until(lambda: heard(second) == 2, "another source's handshakes begin", 20)
+        began = time.monotonic()
+        late = gateway.curve_client(zmq.DEALER, key, f"tcp://127.0.0.1:{port}")
+        converse(late, server, [b"all handshakes are taken"])
+        print(f"      with all handshakes taken: {time.monotonic() - began:.1f} s", flush=True)
+        expect(gateway.metric("ended_total", "in", reason="handshake_time") >= 1, "no handshake gave way")
+        said = gateway.stop()
+        expect(any("others wait for its place" in line["event"] for line in said), "it was not said why")
+        for one in greedy + second:
+            one.close()
 
 
 def a_log_that_nobody_reads_stops_no_message(home):  # [GATE-33]
@@ -156,5 +224,6 @@ def vsock_carries_messages_or_is_refused_in_words(home):  # [GATE-17]
 
 if __name__ == "__main__":
     sys.exit(run_tests(sys.argv[1], [a_killed_or_hung_chamber_is_started_anew_and_sessions_are_made_again,
+                                     one_source_takes_no_other_sources_place,
                                      a_log_that_nobody_reads_stops_no_message,
                                      vsock_carries_messages_or_is_refused_in_words]))
