@@ -168,10 +168,11 @@ class World:
             return probe.connect_ex(("127.0.0.1", self.ports[PAIRS[-1]])) == 0
 
     def end_words(self, language, role, pair, sizes):
-        """(words, environment) of the peer in that role: ours in pyzmq, the other in `language`."""
+        """(words, environment) of the peer in that role: ours in pyzmq or C, the other in `language`."""
         kind = pair[0] if role == "server" else pair[1]
         is_ours = self.ours == role
-        ours = Language("pyzmq", [PYTHON, "-B", os.path.join(PEERS, "peer.py")])
+        ours = (Language("libzmq", [compiled("peer_libzmq", ["libzmq"])]) if self.way.startswith("gateway") else
+                Language("pyzmq", [PYTHON, "-B", os.path.join(PEERS, "peer.py")]))
         chosen = ours if is_ours else language
         if is_ours and self.way.startswith("gateway"):
             place, keys = self.plain(pair), []
