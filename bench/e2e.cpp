@@ -382,7 +382,7 @@ int main(int count, char** arguments)
                                              bench::measure_case("1KiB/cpu", {1024, messages}, rounds),
                                              bench::measure_case("64KiB/cpu", {65536, messages / 20}, rounds)};
     if (json) {
-        bench::print_json("e2e", "see bench/curve_box", cases);
+        bench::print_json("e2e", "process, development root, a broker over ipc", cases);
     } else {
         std::printf("CPU of sender and receiver, ns a message; chambers included\n");
         bench::print_table("libzmq", cases);

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace caisson::bench {
@@ -79,10 +81,23 @@ inline void print_table(const char* peer, const std::vector<Measured>& cases)
     }
 }
 
-// `kernel` is what of the machine decides.
-inline void print_json(const char* bench, const char* kernel, const std::vector<Measured>& cases)
+// The processor as the kernel names it.
+inline std::string cpu_name()
 {
-    std::printf("{\"bench\": \"%s\", \"machine\": {\"kernel\": \"%s\"}, \"cases\": [", bench, kernel);
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("model name") && line.find(": ") != std::string::npos) {
+            return line.substr(line.find(": ") + 2);
+        }
+    }
+    return "unknown";
+}
+
+// `setting` is what else decides, besides the processors.
+inline void print_json(const char* bench, const char* setting, const std::vector<Measured>& cases)
+{
+    std::printf("{\"bench\": \"%s\", \"machine\": {\"cpu\": \"%s\", \"cpus\": %u, \"setting\": \"%s\"}, \"cases\": [",
+                bench, cpu_name().c_str(), std::thread::hardware_concurrency(), setting);
     const char* separator = "";
     for (const auto& one : cases) {
         std::printf("%s{\"name\": \"%s\", \"ours\": %.1f, \"peer\": %.1f, \"unit\": \"ns\", \"ratio\": %.3f, "
