@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import zmq
 
@@ -17,7 +18,7 @@ from home import Failed, children_of, expect, run_tests, time, wait_until  # noq
 
 UNAVAILABLE = 69
 DETECTION_MS_MAX = 100
-KILLS_MAX = 5  # a loaded machine may keep the gateway from its CPU for longer than that, but not each time
+KILLS_MAX = 5
 VSOCK_PORT = 34567
 
 
@@ -45,18 +46,42 @@ def restarts(gateway):
     return [int(line[len(name):]) for line in gateway.http("/metrics").splitlines() if line.startswith(name)][0]
 
 
+class Lateness(threading.Thread):
+    """Sleeps of a millisecond, and how much longer they take on this machine now: what a loaded one keeps from us."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.ended = False
+        self.late = []  # (when it should have ended, by how much it was late)
+        self.start()
+
+    def run(self):
+        while not self.ended:
+            wanted = time.time() + 0.001
+            time.sleep(0.001)
+            self.late.append((wanted, time.time() - wanted))
+
+    def until(self, moment):
+        self.ended = True
+        self.join()
+        return sum(min(late, moment - wanted) for wanted, late in self.late if wanted < moment)
+
+
 def kill_chamber(gateway):
-    """How many ms after its chamber was killed the gateway knew, by its log."""
+    """How many ms after its chamber was killed the gateway knew, by its log, less what a loaded machine took of them."""
     before = restarts(gateway)
     chamber = chamber_of(gateway)
     expect(chamber is not None, "the gateway has no locked-down chamber")
-    killed = time.time()
+    lateness, killed = Lateness(), time.time()
     os.kill(chamber, signal.SIGKILL)
     wait_until(lambda: restarts(gateway) == before + 1, "the killed chamber is started anew", 20)
     told = [line["time"] for line in map(json.loads, gateway.process.what_it_said().splitlines())
             if "the chamber has ended" in line["event"]]
     known = datetime.datetime.strptime(told[-1], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=datetime.timezone.utc)
-    return 1000 * (known.timestamp() - killed)
+    took, late = known.timestamp() - killed, lateness.until(known.timestamp())
+    print(f"      that it was killed was known within {took * 1000:.0f} ms, of which {late * 1000:.0f} were late",
+          flush=True)
+    return 1000 * (took - late)
 
 
 def until_answered(client, server, text):
@@ -91,7 +116,6 @@ def a_killed_or_hung_chamber_is_started_anew_and_sessions_are_made_again(home): 
         known_ms = []
         while not known_ms or (min(known_ms) > DETECTION_MS_MAX and len(known_ms) < KILLS_MAX):
             known_ms.append(kill_chamber(gateway))
-        print(f"      that it was killed was known within {known_ms[-1]:.0f} ms", flush=True)
         expect(min(known_ms) <= DETECTION_MS_MAX, f"known within {known_ms} ms")
         until_answered(client, server, b"after it was killed")
         until_answered(direct, server, b"a client of libzmq's own")

@@ -284,8 +284,11 @@ def calls_are_refused_at_once_when_caisson_run_has_ended(home):  # [SHIM-7]
                                env=home.environment)
     try:
         expect(process.stdout.readline().strip() == public, "no answer from the chamber")
-        killed = time.monotonic()
+        chamber, _ = chamber_and_guard_of(process)
         process.kill()
+        process.wait(60)
+        wait_until(lambda: not is_alive(chamber), "the chamber ends", 60)
+        killed = time.monotonic()
         out, err = process.communicate("\n", timeout=60)
         expect(public not in out, f"an answer from a dead chamber: {out}")
         expect(time.monotonic() - killed < 20, "the calls waited for a dead chamber")  # shim/door.cpp gives up after 30
@@ -324,7 +327,7 @@ def chamber_and_guard_of(run):
     for child in children_of(run.pid):
         with open(f"/proc/{child}/status") as file:
             if "Seccomp:\t2" in file.read():
-                return child, (children_of(child) or [None])[0]
+                return child, children_of(child)[0]
     raise Failed("caisson run has no locked-down chamber")
 
 
@@ -365,7 +368,8 @@ def a_program_goes_on_when_its_chamber_is_killed_or_hangs(home):  # [SHIM-15]
         until_both_go_on(b"after it was killed")
         second, guard = chamber_and_guard_of(run)
         expect(second != first, "it is the same chamber")
-        os.kill(guard or second, signal.SIGSTOP)  # it cannot be entered any more
+        for pid in (guard, second):  # without its guard it cannot be entered, and it cannot go on where it is
+            os.kill(pid, signal.SIGSTOP)
         until_both_go_on(b"after it hung")
         expect(chamber_and_guard_of(run)[0] != second, "the chamber that hung is still there")
         expect(run.what_it_said().count("was started anew with the same keys") == 2, run.what_it_said())
