@@ -1,6 +1,6 @@
 #include "host/enclave/image/sgxs.hpp"
 
-#include <sodium.h>
+#include "host/enclave/image/sha256.hpp"
 
 namespace caisson::host::enclave::image {
 namespace {
@@ -125,9 +125,7 @@ void SgxsWriter::write_page(std::uint64_t offset, std::uint64_t secinfo, Bytes c
 
 Digest measurement_of(Bytes stream) noexcept
 {
-    Digest digest;
-    crypto_hash_sha256(digest.data(), stream.data(), stream.size());
-    return digest;
+    return sha256(stream);
 }
 
 std::optional<protocol::ImageNote> note_of(Bytes stream) noexcept
