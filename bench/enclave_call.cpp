@@ -6,7 +6,9 @@
 //   contended       the same with a thread that spins on each CPU: hybrid against a ring that never spins
 //   contended/null  one empty request, likewise; means, for here it is the tail that hurts
 //   start           from nothing to the first answer, against fork, exec and exit of /bin/true
+//   start/curve     the same of the curve chamber, whose first answer is a new key pair
 // usage: enclave_call [--json] [--quick | --smoke]
+#include "airlock/curve/requests.hpp"
 #include "bench/rivals.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/root.hpp"
@@ -320,7 +322,11 @@ class Bench {
             cases.push_back(contended_null(*enclave, *sleepy));
         }
         unpin();
-        cases.push_back(start());
+        cases.push_back(
+            start("start", host::enclave::ChamberKind::null, static_cast<std::uint32_t>(Request::echo), {}));
+        constexpr auto key_pair = static_cast<std::uint32_t>(airlock::curve::Request::create_key_pair);
+        const std::vector<std::uint8_t> no_conditions(36);
+        cases.push_back(start("start/curve", host::enclave::ChamberKind::curve, key_pair, no_conditions));
         return cases;
     }
 
@@ -338,10 +344,10 @@ class Bench {
         return std::move(*root);
     }
 
-    std::unique_ptr<Enclave> open(bool spin)
+    std::unique_ptr<Enclave> open(bool spin, host::enclave::ChamberKind chamber = host::enclave::ChamberKind::null)
     {
         host::enclave::EnclaveOptions options;
-        options.chamber = host::enclave::ChamberKind::null;
+        options.chamber = chamber;
         options.images = CAISSON_BENCH_IMAGES;
         options.spin = spin;
         auto enclave = Enclave::open(options, root_);
@@ -456,15 +462,22 @@ class Bench {
         return {name, median(std::move(our_times)), median(std::move(peer_times))};
     }
 
-    Measured start()
+    // Up to the first answer; the end of the chamber is not in it.
+    Measured start(const char* name, host::enclave::ChamberKind chamber, std::uint32_t request, Bytes input)
     {
         std::vector<double> ours;
         std::vector<double> peer;
+        std::vector<std::uint8_t> output(4096);
         for (int count = 0; count < effort_.starts; ++count) {
-            ours.push_back(wall_ns([&] { call_null(*open(true)); }));
+            std::unique_ptr<Enclave> enclave;
+            ours.push_back(wall_ns([&] {
+                enclave = open(true, chamber);
+                require(enclave->call(request, input, output).has_value(), "a call failed");
+            }));
+            enclave.reset();
             peer.push_back(wall_ns(run_true));
         }
-        return {"start", median(std::move(ours)), median(std::move(peer))};
+        return {name, median(std::move(ours)), median(std::move(peer))};
     }
 
     static void run_true()

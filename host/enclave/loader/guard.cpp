@@ -22,11 +22,15 @@ namespace {
 
 constexpr int pending = -1;
 
+} // namespace
+
 // Shared between the two until the guard has said whether it holds.
-struct Handshake {
+struct GuardHandshake {
     std::atomic<int> may_seize = 0;
     std::atomic<int> error = pending; // 0: seized
 };
+
+namespace {
 
 long futex(std::atomic<int>& word, int operation, int value, const timespec* timeout) noexcept
 {
@@ -71,7 +75,7 @@ long restrict_guard() noexcept
     }
 }
 
-[[noreturn]] void become_guard(Handshake& handshake, pid_t chamber) noexcept
+[[noreturn]] void become_guard(GuardHandshake& handshake, pid_t chamber) noexcept
 {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::prctl(PR_SET_NAME, "caisson-guard");
@@ -96,7 +100,7 @@ long restrict_guard() noexcept
 
 // A machine that is busy must not cost a chamber its guard: what ends this is the guard's word or its end. Of a guard
 // that is stopped the host's patience is the limit, and then the chamber does not start.
-int wait_for(Handshake& handshake, pid_t& guard) noexcept
+int wait_for(GuardHandshake& handshake, pid_t& guard) noexcept
 {
     for (long look = 0;; ++look) {
         if (const int error = handshake.error.load(); error != pending) {
@@ -114,32 +118,42 @@ int wait_for(Handshake& handshake, pid_t& guard) noexcept
 
 } // namespace
 
-long start_guard() noexcept
+void Guard::start() noexcept
 {
-    void* memory = ::mmap(nullptr, sizeof(Handshake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory = ::mmap(nullptr, sizeof(GuardHandshake), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
-        return -1;
+        error_ = errno;
+        return;
     }
-    auto& handshake = *new (memory) Handshake;
+    handshake_ = new (memory) GuardHandshake;
     const auto chamber = ::getpid();
-    auto pid = ::fork();
-    if (pid == 0) {
-        become_guard(handshake, chamber);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+        become_guard(*handshake_, chamber);
     }
-    int error = errno;
-    if (pid > 0) {
-        ::prctl(PR_SET_PTRACER, pid, 0, 0, 0); // where Yama wants to be told
-        handshake.may_seize.store(1);
-        futex(handshake.may_seize, FUTEX_WAKE, 1, nullptr);
-        error = wait_for(handshake, pid);
-        if (error != 0 && pid > 0) { // half a guard is none
-            ::kill(pid, SIGKILL);
-            ::waitpid(pid, nullptr, 0);
+    if (pid_ < 0) {
+        error_ = errno;
+        return;
+    }
+    ::prctl(PR_SET_PTRACER, pid_, 0, 0, 0); // where Yama wants to be told
+    handshake_->may_seize.store(1);
+    futex(handshake_->may_seize, FUTEX_WAKE, 1, nullptr);
+}
+
+long Guard::wait() noexcept
+{
+    if (pid_ > 0) {
+        error_ = wait_for(*handshake_, pid_);
+        if (error_ != 0 && pid_ > 0) { // half a guard is none
+            ::kill(pid_, SIGKILL);
+            ::waitpid(pid_, nullptr, 0);
         }
     }
-    ::munmap(memory, sizeof(Handshake));
-    errno = error;
-    return error == 0 ? 0 : -1;
+    if (handshake_ != nullptr) {
+        ::munmap(handshake_, sizeof(GuardHandshake));
+    }
+    errno = error_;
+    return error_ == 0 ? 0 : -1;
 }
 
 } // namespace caisson::host::enclave::loader

@@ -4,8 +4,20 @@
 
 namespace caisson::host::enclave::loader {
 
-// Forks the guard and waits until it has seized this process and its later threads. Requires: this process holds no
-// secret yet (the guard is a copy of it), and has one thread. 0, or -1 with errno why there is no guard.
-[[nodiscard]] long start_guard() noexcept;
+struct GuardHandshake;
+
+class Guard {
+  public:
+    // Forks it; it seizes this process and its later threads while this goes on. Requires: this process holds no secret
+    // yet (the guard is a copy of it), and has one thread.
+    void start() noexcept;
+    // Waits until it holds. Before the process makes itself undumpable. 0, or -1 with errno why there is no guard.
+    [[nodiscard]] long wait() noexcept;
+
+  private:
+    GuardHandshake* handshake_ = nullptr;
+    int pid_ = -1;
+    int error_ = 0;
+};
 
 } // namespace caisson::host::enclave::loader
