@@ -45,12 +45,13 @@ struct EntryFacts {
     std::uint64_t magic;
     std::uint32_t features; // CpuFeature bits
     std::uint32_t spin_budget_ticks;
+    std::uint64_t arena_bytes; // how much of the arena the host has memory for
     ByteArray<64> seed; // from the loader's getrandom, zeros on sgx; the loader wipes its copy after the first entry
     // [SEAL-5] The root's rollback counter: blobs that say less are an older copy, new ones say `counter_sealed`.
     // Zeros: it has none.
     std::uint64_t counter_least = 0;
     std::uint64_t counter_sealed = 0;
 };
-static_assert(sizeof(EntryFacts) == 96);
+static_assert(sizeof(EntryFacts) == 104);
 
 } // namespace caisson::airlock

@@ -32,6 +32,7 @@ class Door {
         open_sessions();
         open_shim();
         std::memcpy(prepared_.data(), storage_.data(), storage_.size());
+        arena_.keep();
         prepared_rest_ = rest_;
     }
 
@@ -39,6 +40,7 @@ class Door {
     void begin_again()
     {
         std::memcpy(storage_.data(), prepared_.data(), storage_.size());
+        arena_.go_back();
         rest_ = prepared_rest_;
     }
 
@@ -240,7 +242,8 @@ class Door {
     ByteArray<sizeof(Chamber)> prepared_;
     Rest rest_;
     Rest prepared_rest_;
-    Chamber* const chamber_ = new (storage_.data()) Chamber(rest_.runtime);
+    tests::TestArena arena_;
+    Chamber* const chamber_ = new (storage_.data()) Chamber(rest_.runtime, arena_.arena());
     const protocol::test::Signer verifier_{1};
     const Outside client_;
     CurveKey server_;

@@ -39,9 +39,14 @@ class Stage {
                             say(Request::e2e_produce_letter,
                                 join(client_.id, u64(1), u32(3), u32(1), server_.public_key, bytes_of("a letter")))});
         std::memcpy(prepared_.data(), storage_.data(), storage_.size());
+        arena_.keep();
     }
 
-    void begin_again() { std::memcpy(storage_.data(), prepared_.data(), storage_.size()); }
+    void begin_again()
+    {
+        std::memcpy(storage_.data(), prepared_.data(), storage_.size());
+        arena_.go_back();
+    }
 
     [[nodiscard]] const std::vector<Target>& targets() const { return targets_; }
 
@@ -102,7 +107,8 @@ class Stage {
     alignas(Chamber) ByteArray<sizeof(Chamber)> storage_;
     ByteArray<sizeof(Chamber)> prepared_;
     CurveRuntime runtime_;
-    Chamber* const chamber_ = new (storage_.data()) Chamber(runtime_);
+    tests::TestArena arena_;
+    Chamber* const chamber_ = new (storage_.data()) Chamber(runtime_, arena_.arena());
     Buffer output_ = Buffer(airlock::payload_bytes_max);
     Own server_;
     Own client_;

@@ -5,7 +5,7 @@
   --image     the linked ELF: no symbol undefined, and no instruction that an enclave cannot execute or must not:
               syscall, interrupts, cpuid, ports, far branches, descriptor tables, performance counters. rdtsc stands in
               read_tick_counter alone, rdrand and rdseed in the functions of the runtime that read them, enclu where the
-              runtime enters, leaves and asks for keys
+              runtime enters, leaves, asks for keys and takes pages
 
 It reads the code as it is meant to run, from symbol to symbol. What was hidden between instructions on purpose it does
 not find: there the platform stops it (a syscall inside is #UD).
@@ -24,7 +24,8 @@ HOMES = {
     "rdtsc": re.compile(r"^_ZN7caisson7trusted17read_tick_counterEv$"),
     "rdrand": re.compile(r"^_ZN7caisson7trusted20read_hardware_randomERm$"),
     "rdseed": re.compile(r"^_ZN7caisson7trusted18read_hardware_seedERm$"),
-    "enclu": re.compile(r"^caisson_(entry|fail)$|^_ZN7caisson7trusted12_GLOBAL__N_1(L?5enclu|L?7ereport|L?7egetkey)"),
+    "enclu": re.compile(r"^caisson_(entry|fail)$|^_ZN7caisson7trusted11accept_pageEPvPh$|"
+                        r"^_ZN7caisson7trusted12_GLOBAL__N_1(L?5enclu|L?7ereport|L?7egetkey)"),
 }
 PREFIXES = {"rep", "repz", "repnz", "lock", "notrack", "bnd", "data16", "cs", "ds", "es", "fs", "gs", "ss", "addr32"}
 

@@ -7,6 +7,8 @@
 #include "host/enclave/root.hpp"
 #include "host/enclave/shared_memory.hpp"
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <system_error>
 #include <thread>
@@ -39,11 +41,45 @@ EnclaveFacts facts_of(const InprocOptions& options, const Root& root)
     return facts;
 }
 
+// Addresses without memory, of which pages become memory one by one.
+class ArenaPages {
+  public:
+    explicit ArenaPages(std::size_t bytes)
+        : bytes_(bytes)
+        , memory_(::mmap(nullptr, airlock::arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))
+    {
+    }
+    ~ArenaPages()
+    {
+        if (memory_ != MAP_FAILED) {
+            ::munmap(memory_, airlock::arena_bytes);
+        }
+    }
+    ArenaPages(const ArenaPages&) = delete;
+    ArenaPages& operator=(const ArenaPages&) = delete;
+
+    [[nodiscard]] MutableBytes range() const noexcept
+    {
+        return memory_ == MAP_FAILED ? MutableBytes()
+                                     : MutableBytes(static_cast<std::uint8_t*>(memory_), airlock::arena_bytes);
+    }
+    [[nodiscard]] bool accept(std::uint8_t* page) const noexcept
+    {
+        const auto offset = static_cast<std::size_t>(page - static_cast<std::uint8_t*>(memory_));
+        return offset < bytes_ && ::mprotect(page, protocol::sgx::page_bytes, PROT_READ | PROT_WRITE) == 0;
+    }
+
+  private:
+    std::size_t bytes_;
+    void* memory_;
+};
+
 class InprocEnclave final : public Enclave {
   public:
     InprocEnclave(RingMemory memory, std::unique_ptr<InprocChamber> chamber, const InprocOptions& options,
                   const Root& root)
         : memory_(std::move(memory))
+        , arena_(options.arena_bytes)
         , chamber_(std::move(chamber))
         , facts_(facts_of(options, root))
         , identity_(identity_of(options, root))
@@ -87,7 +123,13 @@ class InprocEnclave final : public Enclave {
         return is_key_request(request) && emulate_egetkey(enclave.identity_, enclave.keys_, request, key) == 0;
     }
 
+    static bool eaccept(void* self, std::uint8_t* page) noexcept
+    {
+        return static_cast<const InprocEnclave*>(self)->arena_.accept(page);
+    }
+
     RingMemory memory_;
+    ArenaPages arena_; // outlives the chamber
     std::unique_ptr<InprocChamber> chamber_;
     EnclaveFacts facts_;
     EnclaveIdentity identity_;
@@ -99,8 +141,11 @@ class InprocEnclave final : public Enclave {
 
 Done InprocEnclave::start(const ByteArray<64>& seed)
 {
-    airlock::EntryFacts facts{airlock::entry_magic, cpu_features(), spin_budget_ticks(), seed};
-    const auto started = chamber_->start(memory_.ring(), {this, ereport, egetkey}, facts);
+    if (arena_.range().empty()) {
+        return fault(Kind::exhausted, "starting a chamber: there is no address space for its arena (RLIMIT_AS)");
+    }
+    airlock::EntryFacts facts{airlock::entry_magic, cpu_features(), spin_budget_ticks(), airlock::arena_bytes, seed};
+    const auto started = chamber_->start(memory_.ring(), {this, ereport, egetkey, eaccept, arena_.range()}, facts);
     wipe(facts.seed);
     if (!started) {
         return fault(started.error().kind, std::string("starting a chamber: ") + started.error().what);

@@ -2,6 +2,7 @@
 // tests and benches alone: `Enclave::open` never gives one, and the program does not link it.
 #pragma once
 
+#include "airlock/arena.hpp"
 #include "airlock/entry.hpp"
 #include "airlock/ring.hpp"
 #include "host/enclave/enclave.hpp"
@@ -14,6 +15,9 @@ struct InprocLeaves {
     void (*ereport)(void* context, const protocol::sgx::TargetInfo& target, const protocol::sgx::ReportData& data,
                     protocol::sgx::Report& report) noexcept = nullptr;
     bool (*egetkey)(void* context, const protocol::sgx::KeyRequest& request, ByteArray<16>& key) noexcept = nullptr;
+    // EACCEPT of a page of the arena, which is no memory before.
+    bool (*eaccept)(void* context, std::uint8_t* page) noexcept = nullptr;
+    MutableBytes arena;
 };
 
 // A chamber with its runtime and its end of the ring. Who implements it sees both sides, which host/ may not:
@@ -45,6 +49,7 @@ struct InprocOptions {
     Digest mrsigner{};
     std::uint16_t product = 0;
     std::uint16_t svn = 1;
+    std::size_t arena_bytes = airlock::arena_bytes; // how much of the arena there is memory for
 };
 
 // Requires: each request of the chamber returns (a thread cannot be killed, as a process can).

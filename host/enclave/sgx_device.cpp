@@ -3,6 +3,7 @@
 #include "host/enclave/shared_memory.hpp"
 
 #include <asm/sgx.h>
+#include <cpuid.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -174,6 +175,18 @@ Done KernelSgxDevice::remove(std::uint64_t offset, std::uint64_t bytes)
     return in_parts(SGX_IOC_ENCLAVE_REMOVE_PAGES, arguments, "removing enclave pages");
 }
 
+// SGX2: pages that come while an enclave runs.
+bool has_dynamic_memory() noexcept
+{
+    constexpr unsigned sgx_leaf = 0x12;
+    constexpr unsigned sgx2 = 2;
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    return __get_cpuid_count(sgx_leaf, 0, &eax, &ebx, &ecx, &edx) != 0 && (eax & sgx2) != 0;
+}
+
 EnterFunction vdso_entry() noexcept
 {
     void* const vdso = ::dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
@@ -194,6 +207,11 @@ Outcome<std::unique_ptr<SgxDevice>> open_sgx_device()
         return fault(Kind::unavailable, std::string("platform sgx: there is no ") + device_path +
                                             " (the CPU has no SGX, it is off in the firmware, or the kernel has no SGX "
                                             "driver); switch on SGX with flexible launch control" +
+                                            other_platform);
+    }
+    if (!has_dynamic_memory()) { // [ARENA-4]
+        return fault(Kind::unavailable, std::string("platform sgx: this CPU's SGX has no dynamic memory (SGX2), which "
+                                                    "chambers take their memory by") +
                                             other_platform);
     }
     const auto entry = vdso_entry();

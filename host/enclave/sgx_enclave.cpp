@@ -1,5 +1,6 @@
 #include "host/enclave/sgx_enclave.hpp"
 
+#include "airlock/arena.hpp"
 #include "airlock/entry.hpp"
 #include "host/enclave/cpu_features.hpp"
 #include "host/enclave/image/sgxs.hpp"
@@ -124,6 +125,10 @@ Outcome<std::uint64_t> Builder::build(const Image& image, std::uint32_t features
     for (const auto& stretch : stretches_) {
         TRY(device_.map(stretch.offset, stretch.bytes, stretch.permissions));
     }
+    if (reader.header().size == airlock::image_range_bytes) { // pages that the kernel adds as they are accepted
+        TRY(device_.map(airlock::arena_offset, airlock::arena_bytes,
+                        protocol::sgx::SECINFO_R | protocol::sgx::SECINFO_W));
+    }
     return device_.base() + first_tcs_;
 }
 
@@ -140,6 +145,7 @@ class SgxEnclave final : public Enclave {
         entry_facts_.magic = airlock::entry_magic; // the seed stays zero: RDRAND alone
         entry_facts_.features = cpu_features();
         entry_facts_.spin_budget_ticks = spin_ticks;
+        entry_facts_.arena_bytes = airlock::arena_bytes;
     }
     ~SgxEnclave() override
     {

@@ -99,6 +99,11 @@ Status Link::absorb_server(Request request, Result<Bytes> answer)
         ++key_index_; // [GATE-10] perhaps it is for the next key
         return {};
     }
+    if (!answer && answer.error().kind == Kind::exhausted) {
+        return fail(Kind::exhausted,
+                    "the chamber takes no further session: all are in use, or it has too little locked "
+                    "memory for more (caisson doctor says how much)");
+    }
     if (!answer) {
         return fail(answer.error().kind, request == Request::process_hello ? "HELLO is malformed or does not open"
                                          : request == Request::process_initiate

@@ -9,15 +9,15 @@ namespace caisson::trusted {
 namespace {
 
 alignas(tests::null_chamber::Chamber) ByteArray<sizeof(tests::null_chamber::Chamber)> storage;
-alignas(64) ByteArray<airlock::payload_bytes_max> input;
-alignas(64) ByteArray<airlock::payload_bytes_max> output;
 
 } // namespace
 
-ChamberEntry start_chamber(Runtime& runtime, std::uint32_t /*features*/) noexcept
+ChamberEntry start_chamber(Runtime& runtime, Arena& arena, std::uint32_t /*features*/) noexcept
 {
     auto* const chamber = new (storage.data()) tests::null_chamber::Chamber(runtime);
-    return {answer_each<tests::null_chamber::Chamber>, chamber, input, output};
+    const auto input = arena.reserve(airlock::payload_bytes_max);
+    const auto output = arena.reserve(airlock::payload_bytes_max);
+    return {answer_each<tests::null_chamber::Chamber>, chamber, input, output, groups_of_few, &arena};
 }
 
 } // namespace caisson::trusted

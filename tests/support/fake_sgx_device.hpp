@@ -2,6 +2,7 @@
 // a chamber of this process stand behind the entry. What it cannot show is that a CPU agrees.
 #pragma once
 
+#include "airlock/arena.hpp"
 #include "airlock/entry.hpp"
 #include "host/enclave/emulated_leaves.hpp"
 #include "host/enclave/image/sigstruct.hpp"
@@ -30,6 +31,7 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
     }
     ~FakeSgxDevice() override
     {
+        chamber_.reset(); // its tables lie in the arena
         const std::scoped_lock lock(mutex());
         devices().erase(base_);
     }
@@ -85,6 +87,7 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
             return host::fault(Kind::malformed, "a mapping outside the enclave");
         }
         mapped[permissions] += bytes;
+        arena_mapped_ = arena_mapped_ || (offset == airlock::arena_offset && bytes == airlock::arena_bytes);
         return called("map");
     }
     host::Done restrict_permissions(std::uint64_t, std::uint64_t, std::uint64_t) override { return called("restrict"); }
@@ -136,6 +139,18 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
                host::enclave::emulate_egetkey(device.identity_, device.keys_, request, key) == 0;
     }
 
+    // As if the driver had added the page when EACCEPT faulted, where the arena is mapped.
+    static bool eaccept(void* self, std::uint8_t* page) noexcept
+    {
+        const auto& device = *static_cast<FakeSgxDevice*>(self);
+        const auto* first = device.arena_.front().bytes.data();
+        return device.arena_mapped_ && page >= first && page < first + airlock::arena_bytes;
+    }
+    [[nodiscard]] host::enclave::InprocLeaves leaves() noexcept
+    {
+        return {this, ereport, egetkey, eaccept, {arena_.front().bytes.data(), airlock::arena_bytes}};
+    }
+
     // Enters and leaves as the vDSO has it: the handler of the run sees RDI and RSI.
     static int enter(std::uint64_t /*rdi*/, std::uint64_t rsi, std::uint64_t rdx, std::uint32_t function,
                      std::uint64_t /*r8*/, std::uint64_t /*r9*/, host::enclave::EnclaveRun* run) noexcept
@@ -154,8 +169,7 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
             device->seed_was_zero = device->facts_.seed == ByteArray<64>{};
             device->facts_.seed[0] = device->seed_;
             device->started_ = true;
-            if (!device->chamber_->start(*reinterpret_cast<airlock::Ring*>(rsi), {device, ereport, egetkey},
-                                         device->facts_)) {
+            if (!device->chamber_->start(*reinterpret_cast<airlock::Ring*>(rsi), device->leaves(), device->facts_)) {
                 return -EFAULT;
             }
         }
@@ -181,6 +195,11 @@ class FakeSgxDevice final : public host::enclave::SgxDevice {
     std::uint64_t size_ = 0;
     std::uint64_t base_ = 0;
     crypto_hash_sha256_state state_{};
+    struct alignas(protocol::sgx::page_bytes) Page {
+        ByteArray<protocol::sgx::page_bytes> bytes;
+    };
+    bool arena_mapped_ = false;
+    std::vector<Page> arena_ = std::vector<Page>(airlock::arena_bytes / protocol::sgx::page_bytes);
 };
 
 } // namespace caisson::tests

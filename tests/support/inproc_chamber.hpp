@@ -25,7 +25,12 @@ class InprocChamberOf final : public host::enclave::InprocChamber {
         copy_bytes(seed.expose(), facts.seed);
         TRY(runtime_.start({leaves.context, leaves.ereport, leaves.egetkey}, seed, nullptr));
         runtime_.set_counters({facts.counter_least, facts.counter_sealed});
-        chamber_ = std::make_unique<Chamber>(runtime_);
+        arena_ = trusted::Arena(leaves.arena, leaves.eaccept, leaves.context);
+        if constexpr (std::is_constructible_v<Chamber, trusted::Runtime&, trusted::Arena&>) {
+            chamber_ = std::make_unique<Chamber>(runtime_, arena_);
+        } else {
+            chamber_ = std::make_unique<Chamber>(runtime_);
+        }
         server_.emplace(ring,
                         trusted::ChamberEntry{answer, chamber_.get(), input_, output_, trusted::group_requests_max},
                         facts.spin_budget_ticks);
@@ -50,6 +55,7 @@ class InprocChamberOf final : public host::enclave::InprocChamber {
     }
 
     trusted::EnclaveRuntime runtime_;
+    trusted::Arena arena_;
     std::unique_ptr<Chamber> chamber_;
     std::vector<std::uint8_t> input_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
     std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);

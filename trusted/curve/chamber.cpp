@@ -179,12 +179,16 @@ const airlock::Row<Chamber> Chamber::table_[] = {
 };
 // clang-format on
 
-Chamber::Chamber(Runtime& runtime) noexcept
+Chamber::Chamber(Runtime& runtime, Arena& arena) noexcept
     : runtime_(runtime)
     , shim_keys_(
-          runtime, keys_, streams_,
+          runtime, arena, keys_, streams_,
           [](void* self, const LongTermKey& own) noexcept { return static_cast<Chamber*>(self)->known_gate(own); },
           this)
+    , e2e_sessions_(arena)
+    , lists_(arena)
+    , gates_(arena)
+    , sessions_(arena)
 {
 }
 
@@ -262,7 +266,7 @@ Result<std::uint32_t> Chamber::state_of_session(const Chamber& chamber, Bytes in
 
 Gate* Chamber::known_gate(const LongTermKey& own) noexcept
 {
-    for (std::size_t index = 0; index < gate_count_; ++index) {
+    for (std::size_t index = 0; index < gates_.size(); ++index) {
         auto& gate = gates_[index];
         const auto* list = gate.list();
         if ((own.gated || own.listed) && gate.verifier() == own.verifier && (list != nullptr) == own.listed &&
@@ -275,17 +279,17 @@ Gate* Chamber::known_gate(const LongTermKey& own) noexcept
 
 Result<Access*> Chamber::list_for(const LongTermKey& own) noexcept
 {
-    for (std::size_t index = 0; index < list_count_; ++index) {
+    for (std::size_t index = 0; index < lists_.size(); ++index) {
         if (lists_[index].signer() == own.list_signer) {
             return &lists_[index];
         }
     }
-    if (list_count_ == access_lists_max) {
+    if (lists_.size() == access_lists_max) {
         return fail(Kind::exhausted, "the chamber knows as many signers of access lists as it can");
     }
-    auto& list = lists_[list_count_++];
-    list.pin(own.list_signer);
-    return &list;
+    auto* const list = TRY(lists_.add());
+    list->pin(own.list_signer);
+    return list;
 }
 
 // [CURVE-60] Lists stay for the chamber's life, whatever keys come and go: their serials never go back.
@@ -297,16 +301,16 @@ Result<Gate*> Chamber::gate_for(const LongTermKey& own) noexcept
     if (auto* gate = known_gate(own); gate != nullptr) {
         return gate;
     }
-    if (gate_count_ == gates_max) {
+    if (gates_.size() == gates_max) {
         return fail(Kind::exhausted, "the chamber stands under as many attestation servers as it can");
     }
     const auto* list = own.listed ? TRY(list_for(own)) : nullptr;
-    auto& gate = gates_[gate_count_++];
-    gate.pin(own.verifier);
+    auto* const gate = TRY(gates_.add());
+    gate->pin(own.verifier);
     if (list != nullptr) {
-        gate.pin_list(*list);
+        gate->pin_list(*list);
     }
-    return &gate;
+    return gate;
 }
 
 } // namespace caisson::trusted::curve

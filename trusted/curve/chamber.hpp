@@ -21,7 +21,8 @@ inline constexpr std::size_t access_lists_max = 4; // signers of lists
 
 class Chamber {
   public:
-    explicit Chamber(Runtime& runtime) noexcept;
+    // Tables that grow with use lie in `arena`, which must have room for all of them.
+    Chamber(Runtime& runtime, Arena& arena) noexcept;
     Chamber(const Chamber&) = delete;
     Chamber& operator=(const Chamber&) = delete;
 
@@ -147,16 +148,14 @@ class Chamber {
     KeyTable keys_;
     Cookies cookies_;
     Streams streams_; // before those who lease from it
-    Sessions sessions_;
     ShimKeys shim_keys_;
     MessageBatch messages_;
     PairBatch pairs_;
     E2eSessions e2e_sessions_;
     Letters letters_;
-    std::array<Access, access_lists_max> lists_;
-    std::size_t list_count_ = 0;
-    std::array<Gate, gates_max> gates_;
-    std::size_t gate_count_ = 0;
+    ArenaTable<Access, access_lists_max> lists_;
+    ArenaTable<Gate, gates_max> gates_;
+    Sessions sessions_; // the last in the arena: where memory is short, sessions are fewer
     std::uint64_t last_ticks_ = 0;
     std::uint64_t swept_ticks_ = 0;
 };

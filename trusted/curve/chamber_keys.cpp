@@ -125,7 +125,7 @@ Result<std::size_t> Chamber::report_key(Bytes input, MutableBytes output) noexce
 
 const Gate* Chamber::trust_gate() const noexcept
 {
-    for (std::size_t index = 0; index < gate_count_; ++index) {
+    for (std::size_t index = 0; index < gates_.size(); ++index) {
         if (gates_[index].asks_trust()) {
             return &gates_[index];
         }
@@ -137,7 +137,7 @@ const Gate* Chamber::trust_gate() const noexcept
 Result<std::size_t> Chamber::time_nonce(Bytes /*input*/, MutableBytes output) noexcept
 {
     const protocol::TimeNonce* nonce = nullptr;
-    for (std::size_t index = 0; index < gate_count_; ++index) {
+    for (std::size_t index = 0; index < gates_.size(); ++index) {
         auto& clock = gates_[index].clock();
         if (!gates_[index].asks_trust()) {
             continue;
@@ -183,7 +183,7 @@ Status Chamber::offer(Take take) noexcept
 {
     Status refusal = fail(Kind::missing, "no key in the chamber is gated");
     bool taken = false;
-    for (std::size_t index = 0; index < gate_count_; ++index) {
+    for (std::size_t index = 0; index < gates_.size(); ++index) {
         if (!gates_[index].asks_trust()) {
             continue;
         }
@@ -212,7 +212,7 @@ Result<std::size_t> Chamber::accept_result(Bytes input, MutableBytes /*output*/)
 Result<std::size_t> Chamber::accept_access_list(Bytes input, MutableBytes output) noexcept
 {
     Status refusal = fail(Kind::missing, "no key in the chamber has an access list");
-    for (std::size_t index = 0; index < list_count_; ++index) {
+    for (std::size_t index = 0; index < lists_.size(); ++index) {
         refusal = lists_[index].accept(input);
         if (refusal) {
             Writer writer(output);
@@ -249,7 +249,7 @@ Result<std::size_t> Chamber::peer_state(Bytes input, MutableBytes output) noexce
     CurveKey peer;
     copy_bytes(peer.bytes, input);
     Gate::PeerState state;
-    for (std::size_t index = 0; index < gate_count_ && !state.admitted; ++index) {
+    for (std::size_t index = 0; index < gates_.size() && !state.admitted; ++index) {
         state = gates_[index].peer_state(peer, runtime_.ticks());
     }
     Writer writer(output);

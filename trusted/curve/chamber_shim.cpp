@@ -58,7 +58,7 @@ Result<std::size_t> Chamber::import_raw(Bytes input, MutableBytes /*output*/) no
 {
     Handle raw;
     copy_bytes(raw.bytes, input);
-    shim_keys_.import_raw(raw);
+    TRY(shim_keys_.import_raw(raw));
     return std::size_t{0};
 }
 

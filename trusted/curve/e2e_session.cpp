@@ -239,23 +239,22 @@ Result<E2eOpened> open_fanout(E2eSession& session, const Packet& packet, Mutable
 
 Result<E2eSession*> E2eSessions::open() noexcept
 {
-    for (std::size_t index = 0; index < sessions_.size(); ++index) {
-        if (sessions_[index].curve.id == 0) {
-            generation_ = std::max((generation_ + 1) & ((1U << (32 - index_bits)) - 1), std::uint32_t{1});
-            sessions_[index].curve.id = (generation_ << index_bits) | static_cast<std::uint32_t>(index);
-            return &sessions_[index];
-        }
+    auto* session = std::find_if(sessions_.begin(), sessions_.end(), [](const auto& one) { return one.curve.id == 0; });
+    if (session == sessions_.end()) {
+        session = TRY(sessions_.add());
     }
-    return fail(Kind::exhausted, "the chamber holds as many end-to-end sessions as it can");
+    generation_ = std::max((generation_ + 1) & ((1U << (32 - index_bits)) - 1), std::uint32_t{1});
+    session->curve.id = (generation_ << index_bits) | static_cast<std::uint32_t>(session - sessions_.begin());
+    return session;
 }
 
 Result<const E2eSession*> E2eSessions::find(std::uint32_t id) const noexcept
 {
-    const auto& session = sessions_[id & ((1U << index_bits) - 1)];
-    if (id == 0 || session.curve.id != id) {
+    const auto index = id & ((1U << index_bits) - 1);
+    if (id == 0 || index >= sessions_.size() || sessions_[index].curve.id != id) {
         return fail(Kind::missing, "there is no such end-to-end session");
     }
-    return &session;
+    return &sessions_[index];
 }
 
 Result<E2eSession*> E2eSessions::find(std::uint32_t id) noexcept

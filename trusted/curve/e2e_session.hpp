@@ -39,7 +39,12 @@ struct E2eSession {
 
 class E2eSessions {
   public:
-    // Fails: exhausted.
+    explicit E2eSessions(Arena& arena) noexcept
+        : sessions_(arena)
+    {
+    }
+
+    // Fails: exhausted (e2e_sessions_max, or the arena is full), and as Arena::grow.
     [[nodiscard]] Result<E2eSession*> open() noexcept;
     // Fails: missing.
     [[nodiscard]] Result<E2eSession*> find(std::uint32_t id) noexcept;
@@ -49,7 +54,7 @@ class E2eSessions {
     void close_all() noexcept;
 
   private:
-    std::array<E2eSession, airlock::curve::e2e_sessions_max> sessions_;
+    ArenaTable<E2eSession, airlock::curve::e2e_sessions_max> sessions_;
     std::uint32_t generation_ = 0;
 };
 

@@ -9,8 +9,6 @@ namespace caisson::trusted {
 namespace {
 
 alignas(curve::Chamber) ByteArray<sizeof(curve::Chamber)> storage;
-alignas(64) ByteArray<airlock::payload_bytes_max> input;
-alignas(64) ByteArray<airlock::payload_bytes_max> output;
 
 void answer(void* self, std::span<airlock::Exchange> group) noexcept
 {
@@ -19,11 +17,13 @@ void answer(void* self, std::span<airlock::Exchange> group) noexcept
 
 } // namespace
 
-ChamberEntry start_chamber(Runtime& runtime, std::uint32_t features) noexcept
+ChamberEntry start_chamber(Runtime& runtime, Arena& arena, std::uint32_t features) noexcept
 {
     curve::choose_box_kernel(features);
-    auto* const chamber = new (storage.data()) curve::Chamber(runtime);
-    return {answer, chamber, input, output, group_requests_max};
+    const auto input = arena.reserve(airlock::payload_bytes_max);
+    const auto output = arena.reserve(airlock::payload_bytes_max);
+    auto* const chamber = new (storage.data()) curve::Chamber(runtime, arena);
+    return {answer, chamber, input, output, group_requests_max, &arena};
 }
 
 } // namespace caisson::trusted

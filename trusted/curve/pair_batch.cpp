@@ -19,6 +19,10 @@ void PairBatch::run(ShimKeys& keys) noexcept
     keys.make_pairs(pairs);
     for (std::size_t index = 0; index < pairs.size(); ++index) {
         auto& exchange = *exchanges_[index];
+        if (!pairs[index].made) {
+            exchange.answer.result = std::unexpected(pairs[index].made.error());
+            continue;
+        }
         Writer writer(exchange.output);
         writer.write_bytes(pairs[index].public_key.bytes);
         writer.write_bytes(pairs[index].handle.bytes);

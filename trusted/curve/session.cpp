@@ -61,22 +61,21 @@ Result<std::size_t> write_counted(Session& session, std::string_view name, std::
 
 } // namespace
 
-// The search goes on where the last one ended: with many sessions open the front of the table is full.
 Result<Session*> Sessions::open(std::uint64_t now_ticks) noexcept
 {
-    for (std::size_t count = 0; count < sessions_.size(); ++count) {
-        const auto index = next_;
-        next_ = (next_ + 1) % sessions_.size();
-        if (sessions_[index].id == 0) {
-            sessions_[index] = Session{};
-            generation_ = (generation_ + 1) & ((1U << (32 - index_bits)) - 1);
-            generation_ = std::max(generation_, std::uint32_t{1});
-            sessions_[index].id = (generation_ << index_bits) | static_cast<std::uint32_t>(index);
-            sessions_[index].began_ticks = now_ticks;
-            return &sessions_[index];
-        }
+    Session* session = nullptr;
+    if (free_count_ > 0) {
+        session = &sessions_[free_[free_first_]];
+        free_first_ = (free_first_ + 1) % free_.size();
+        --free_count_;
+    } else {
+        session = TRY(sessions_.add());
     }
-    return fail(Kind::exhausted, "the chamber holds as many sessions as it can");
+    const auto index = static_cast<std::uint32_t>(session - sessions_.begin());
+    generation_ = std::max((generation_ + 1) & ((1U << (32 - index_bits)) - 1), std::uint32_t{1});
+    session->id = (generation_ << index_bits) | index;
+    session->began_ticks = now_ticks;
+    return session;
 }
 
 Result<Session*> Sessions::find(std::uint32_t id) noexcept
@@ -95,14 +94,17 @@ Result<const Session*> Sessions::find(std::uint32_t id) const noexcept
 
 void Sessions::close(Session& session) noexcept
 {
+    if (session.id == 0) {
+        return;
+    }
+    wipe(session.cookie);
     session = Session{};
-    wipe({reinterpret_cast<std::uint8_t*>(&session.cookie), sizeof session.cookie});
+    free_[(free_first_ + free_count_++) % free_.size()] = static_cast<std::uint16_t>(&session - sessions_.begin());
 }
 
 std::span<Session> Sessions::places(std::size_t first, std::size_t count) noexcept
 {
-    const std::span<Session> all(sessions_);
-    const auto rest = all.subspan(std::min(first, all.size()));
+    const auto rest = sessions_.all().subspan(std::min(first, sessions_.size()));
     return rest.first(std::min(count, rest.size()));
 }
 

@@ -8,6 +8,7 @@
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
 #include "trusted/curve/streams.hpp"
+#include "trusted/runtime/arena_table.hpp"
 
 #include <span>
 
@@ -45,7 +46,13 @@ struct Session {
 
 class Sessions {
   public:
-    // Fails: exhausted.
+    explicit Sessions(Arena& arena) noexcept
+        : sessions_(arena)
+    {
+    }
+
+    // The place that has been free for longest, or a new one. Fails: exhausted (sessions_max, or the arena is full),
+    // and as Arena::grow; the others go on.
     [[nodiscard]] Result<Session*> open(std::uint64_t now_ticks) noexcept;
     // Fails: missing.
     [[nodiscard]] Result<Session*> find(std::uint32_t id) noexcept;
@@ -67,8 +74,10 @@ class Sessions {
     static constexpr std::uint32_t index_bits = 14;
     static_assert(airlock::curve::sessions_max <= 1U << index_bits);
 
-    std::array<Session, airlock::curve::sessions_max> sessions_;
-    std::size_t next_ = 0;         // where the search for a free place goes on
+    ArenaTable<Session, airlock::curve::sessions_max> sessions_;
+    std::array<std::uint16_t, airlock::curve::sessions_max> free_{}; // a ring of places that were closed
+    std::size_t free_first_ = 0;
+    std::size_t free_count_ = 0;
     std::uint32_t generation_ = 0; // upper part of the ids: one closed is not soon another's
 };
 

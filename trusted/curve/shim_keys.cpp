@@ -80,12 +80,15 @@ std::unexpected<Error> not_this_step() noexcept
 
 } // namespace
 
-ShimKeys::ShimKeys(Runtime& runtime, KeyTable& keys, Streams& streams, GateOf gate_of, void* gate_context) noexcept
+ShimKeys::ShimKeys(Runtime& runtime, Arena& arena, KeyTable& keys, Streams& streams, GateOf gate_of,
+                   void* gate_context) noexcept
     : runtime_(runtime)
     , keys_(keys)
     , streams_(streams)
     , gate_of_(gate_of)
     , gate_context_(gate_context)
+    , pairs_(arena)
+    , shared_(arena)
 {
 }
 
@@ -97,19 +100,22 @@ void ShimKeys::take_handle_key(Bytes key) noexcept
 
 void ShimKeys::end_pair(Pair& pair) noexcept
 {
-    pair_places_.free(static_cast<std::size_t>(&pair - pairs_.data()));
+    pair_places_.free(static_cast<std::size_t>(&pair - pairs_.begin()));
     pair = Pair{};
 }
 
 void ShimKeys::end_shared(Shared& shared) noexcept
 {
-    shared_places_.free(static_cast<std::size_t>(&shared - shared_.data()));
+    shared_places_.free(static_cast<std::size_t>(&shared - shared_.begin()));
     shared = Shared{};
 }
 
-Pair& ShimKeys::add_pair(const Handle& handle, const CurveKey& public_key, std::uint64_t now_ticks) noexcept
+Result<Pair*> ShimKeys::add_pair(const Handle& handle, const CurveKey& public_key, std::uint64_t now_ticks) noexcept
 {
     const auto index = pair_places_.oldest();
+    if (index == pairs_.size()) {
+        TRY(pairs_.add());
+    }
     pair_places_.touch(index);
     auto& pair = pairs_[index];
     pair = Pair{};
@@ -119,7 +125,7 @@ Pair& ShimKeys::add_pair(const Handle& handle, const CurveKey& public_key, std::
     pair.public_key = public_key;
     handle_marks_[index] = mark_of(handle);
     public_marks_[index] = mark_of(public_key);
-    return pair;
+    return &pair;
 }
 
 // Random octets for all of them come from the generator at once.
@@ -156,9 +162,13 @@ void ShimKeys::make_pairs(std::span<NewPair> pairs) noexcept
     make_public_keys(std::span(jobs).first(pairs.size()));
     const auto now = runtime_.ticks();
     for (auto& made : pairs) {
-        auto& pair = add_pair(made.handle, made.public_key, now);
-        pair.secret = std::move(made.secret);
-        pair.lasting = made.lasting;
+        const auto pair = add_pair(made.handle, made.public_key, now);
+        made.made = pair ? Status{} : Status(std::unexpected(pair.error()));
+        if (pair) {
+            (*pair)->secret = std::move(made.secret);
+            (*pair)->lasting = made.lasting;
+        }
+        made.secret.clear();
     }
 }
 
@@ -176,25 +186,29 @@ Pair* ShimKeys::derived_pair(const Handle& handle) noexcept
     }
     CurveSecretKey secret;
     derive(secret.expose(), secret_domain, seed, handle_key_);
-    auto& pair = add_pair(handle, public_key_of(secret), runtime_.ticks());
-    pair.secret = std::move(secret);
-    pair.lasting = true;
-    pair.role = PairRole::long_term;
-    return &pair;
+    const auto pair = add_pair(handle, public_key_of(secret), runtime_.ticks());
+    if (!pair) {
+        return nullptr;
+    }
+    (*pair)->secret = std::move(secret);
+    (*pair)->lasting = true;
+    (*pair)->role = PairRole::long_term;
+    return *pair;
 }
 
 // [CURVE-37]
-void ShimKeys::import_raw(const Handle& raw) noexcept
+Status ShimKeys::import_raw(const Handle& raw) noexcept
 {
     if (keys_.find(raw) != nullptr || find_pair(raw) != nullptr) {
-        return;
+        return {};
     }
     CurveSecretKey secret;
     copy_bytes(secret.expose(), raw.bytes);
-    auto& pair = add_pair(raw, public_key_of(secret), runtime_.ticks());
-    pair.secret = std::move(secret);
-    pair.lasting = true;
-    pair.role = PairRole::long_term;
+    auto* pair = TRY(add_pair(raw, public_key_of(secret), runtime_.ticks()));
+    pair->secret = std::move(secret);
+    pair->lasting = true;
+    pair->role = PairRole::long_term;
+    return {};
 }
 
 Pair* ShimKeys::find_pair(const Handle& handle) noexcept
@@ -416,6 +430,9 @@ Result<Handle> ShimKeys::beforenm(const Handle& handle, const CurveKey& theirs) 
     }
     auto session_key = TRY(shared_key(theirs, *key.secret));
     const auto index = static_cast<std::uint32_t>(shared_places_.oldest());
+    if (index == shared_.size()) {
+        TRY(shared_.add());
+    }
     shared_places_.touch(index);
     auto& shared = shared_[index];
     shared = Shared{};

@@ -8,6 +8,7 @@
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
 #include "trusted/curve/streams.hpp"
+#include "trusted/runtime/arena_table.hpp"
 #include "trusted/runtime/chamber.hpp"
 
 namespace caisson::trusted::curve {
@@ -67,7 +68,7 @@ class Places {
         }
     }
 
-    // The place not used for longest; free ones first.
+    // The place not used for longest; free ones first. A place that never was one is the next behind all that were.
     [[nodiscard]] std::size_t oldest() const noexcept { return next_[N]; }
     void touch(std::size_t index) noexcept { move(index, N); }
     void free(std::size_t index) noexcept { move(index, next_[N]); }
@@ -98,6 +99,7 @@ struct NewPair {
     CurveKey public_key;
     Handle handle;
     CurveSecretKey secret;
+    Status made; // fails: as ArenaTable::add
 };
 
 class ShimKeys {
@@ -105,13 +107,14 @@ class ShimKeys {
     // The gate of a key of the table, or null.
     using GateOf = Gate* (*)(void* context, const LongTermKey& key) noexcept;
 
-    ShimKeys(Runtime& runtime, KeyTable& keys, Streams& streams, GateOf gate_of, void* gate_context) noexcept;
+    ShimKeys(Runtime& runtime, Arena& arena, KeyTable& keys, Streams& streams, GateOf gate_of,
+             void* gate_context) noexcept;
 
     // Pairs not used for longest give way. The handle of a lasting one is good in every chamber that has the same
     // handle key. Requires: group_requests_max of them at most.
     void make_pairs(std::span<NewPair> pairs) noexcept;
-    // A secret from elsewhere, which stands for itself from here on, as a long-term key.
-    void import_raw(const Handle& secret) noexcept;
+    // A secret from elsewhere, which stands for itself from here on, as a long-term key. Fails: as ArenaTable::add.
+    [[nodiscard]] Status import_raw(const Handle& secret) noexcept;
     // Requires: key.size() == HandleKey::size.
     void take_handle_key(Bytes key) noexcept;
     // Fails: missing.
@@ -153,7 +156,9 @@ class ShimKeys {
     void draw_secrets(std::span<NewPair> pairs) noexcept;
     [[nodiscard]] Pair* find_pair(const Handle& handle) noexcept;
     [[nodiscard]] Pair* derived_pair(const Handle& handle) noexcept;
-    [[nodiscard]] Pair& add_pair(const Handle& handle, const CurveKey& public_key, std::uint64_t now_ticks) noexcept;
+    // The place not used for longest, once all are there. Fails: as ArenaTable::add.
+    [[nodiscard]] Result<Pair*> add_pair(const Handle& handle, const CurveKey& public_key,
+                                         std::uint64_t now_ticks) noexcept;
     void end_pair(Pair& pair) noexcept;
     void end_shared(Shared& shared) noexcept;
     [[nodiscard]] Result<Shared*> find_shared(const Handle& handle) noexcept;
@@ -178,9 +183,9 @@ class ShimKeys {
     Places<pairs_max> pair_places_;
     std::array<std::uint64_t, pairs_max> handle_marks_{}; // the first octets, close together for the search
     std::array<std::uint64_t, pairs_max> public_marks_{};
-    std::array<Pair, pairs_max> pairs_;
+    ArenaTable<Pair, pairs_max> pairs_;
     Places<shared_max> shared_places_;
-    std::array<Shared, shared_max> shared_;
+    ArenaTable<Shared, shared_max> shared_;
 };
 
 } // namespace caisson::trusted::curve

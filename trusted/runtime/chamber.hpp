@@ -2,6 +2,7 @@
 #pragma once
 
 #include "airlock/table.hpp"
+#include "trusted/runtime/arena.hpp"
 #include "trusted/runtime/runtime.hpp"
 
 namespace caisson::trusted {
@@ -9,6 +10,8 @@ namespace caisson::trusted {
 // So many requests reach a chamber at once: what waited in one lane, and nobody waits for more. It is what public keys
 // need to share one inversion well.
 inline constexpr std::size_t group_requests_max = 64;
+// For who answers one by one: the answers of a group go out together.
+inline constexpr std::size_t groups_of_few = 8;
 
 // The chamber as the ring server sees it: one function that answers a group of requests, in their order, and private
 // buffers for the inputs and answers of a group; the largest request alone must fit.
@@ -17,8 +20,9 @@ struct ChamberEntry {
     void* self = nullptr;
     MutableBytes input;
     MutableBytes output;
-    // A group is at most so large. Few for who answers one by one: the answers of a group go out together.
-    std::size_t group_requests = 8;
+    std::size_t group_requests = groups_of_few; // a group is at most so large
+    // The arena in which the buffers are reserved: they become memory as larger requests come. Null: they are memory.
+    Arena* arena = nullptr;
 };
 
 // ChamberEntry::answer of a chamber that answers its requests one by one.
@@ -31,6 +35,6 @@ void answer_each(void* self, std::span<airlock::Exchange> group) noexcept
 }
 
 // Called once, at the first entry. `features` are airlock::CpuFeature bits, those the own XFRM allows.
-[[nodiscard]] ChamberEntry start_chamber(Runtime& runtime, std::uint32_t features) noexcept;
+[[nodiscard]] ChamberEntry start_chamber(Runtime& runtime, Arena& arena, std::uint32_t features) noexcept;
 
 } // namespace caisson::trusted

@@ -52,6 +52,19 @@ bool egetkey(void* /*context*/, const KeyRequest& request, ByteArray<16>& key) n
 
 } // namespace
 
+bool accept_page(void* context, std::uint8_t* page) noexcept
+{
+    static protocol::sgx::SecInfo operand;
+    if (page >= static_cast<const ArenaEnd*>(context)->granted) {
+        return false;
+    }
+    operand = {};
+    operand.flags = protocol::sgx::secinfo_flags(protocol::sgx::PageType::PT_REG,
+                                                 protocol::sgx::SECINFO_R | protocol::sgx::SECINFO_W) |
+                    protocol::sgx::SECINFO_PENDING;
+    return enclu(protocol::sgx::EACCEPT, &operand, page, nullptr) == 0;
+}
+
 Leaves enclu_leaves() noexcept
 {
     return {nullptr, ereport, egetkey};

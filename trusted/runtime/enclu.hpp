@@ -8,6 +8,13 @@ namespace caisson::trusted {
 
 [[nodiscard]] Leaves enclu_leaves() noexcept;
 
+// Arena::Accept by EACCEPT. `context`: an ArenaEnd. Where there is no page the kernel's driver adds one (EAUG) as
+// EACCEPT faults; beyond what the host has memory for it would not, so there nobody asks.
+struct ArenaEnd {
+    const std::uint8_t* granted = nullptr;
+};
+[[nodiscard]] bool accept_page(void* context, std::uint8_t* page) noexcept;
+
 // One word from RDRAND; false when the CPU has none ready.
 [[nodiscard]] bool read_hardware_random(std::uint64_t& word) noexcept;
 

@@ -1,4 +1,5 @@
 // Where an image begins: entry code, the first entry's set-up, and what happens when a CHECK fails inside.
+#include "airlock/arena.hpp"
 #include "airlock/entry.hpp"
 #include "airlock/ring.hpp"
 #include "core/check.hpp"
@@ -8,6 +9,7 @@
 #include "trusted/runtime/ring_server.hpp"
 #include "trusted/runtime/sodium_glue.hpp"
 
+#include <algorithm>
 #include <new>
 
 // Entry (SDM vol. 3D, EENTER): RAX = CSSA, RBX = TCS, RCX = where to go back to. The builder lays out, downwards from
@@ -209,6 +211,19 @@ EnclaveRuntime* runtime = nullptr;
 alignas(RingServer) std::uint8_t server_memory[sizeof(RingServer)];
 RingServer* server = nullptr;
 airlock::Ring* served_ring = nullptr;
+alignas(Arena) std::uint8_t arena_memory[sizeof(Arena)];
+ArenaEnd arena_end;
+
+// [ARENA-1] Where it lies is the image's own; how much of it the host has memory for is the host's word, and a wrong
+// one ends the chamber.
+Arena& make_arena(std::uint64_t granted_bytes) noexcept
+{
+    auto* const begin =
+        reinterpret_cast<std::uint8_t*>(reinterpret_cast<std::uint64_t>(&__enclave_base[0])) + airlock::arena_offset;
+    const auto granted = std::min<std::uint64_t>(granted_bytes, airlock::arena_bytes);
+    arena_end.granted = begin + (granted & ~(protocol::sgx::page_bytes - 1));
+    return *new (arena_memory) Arena({begin, airlock::arena_bytes}, accept_page, &arena_end);
+}
 
 [[gnu::no_stack_protector]] void set_canary() noexcept
 {
@@ -237,7 +252,7 @@ airlock::Ring* served_ring = nullptr;
     const auto features = allowed_features(facts.features, own.attributes.xfrm);
     caisson_avx_state = vector_state(own.attributes.xfrm);
     choose_sodium_implementations(features);
-    const auto chamber = start_chamber(*runtime, features);
+    const auto chamber = start_chamber(*runtime, make_arena(facts.arena_bytes), features);
     server = new (server_memory) RingServer(*ring, chamber, facts.spin_budget_ticks);
     served_ring = ring;
 }

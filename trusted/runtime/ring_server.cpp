@@ -112,6 +112,8 @@ std::uint32_t status_of(const airlock::Answer& answer) noexcept
 RingServer::RingServer(airlock::Ring& ring, const ChamberEntry& chamber, std::uint32_t spin_budget_ticks) noexcept
     : ring_(ring)
     , chamber_(chamber)
+    , input_has_(chamber.arena == nullptr ? chamber.input.size() : 0)
+    , output_has_(chamber.arena == nullptr ? chamber.output.size() : 0)
     , spin_budget_ticks_(std::min(spin_budget_ticks, spin_budget_ticks_max))
 {
     CHECK(chamber_.answer != nullptr && chamber_.group_requests <= group_requests_max);
@@ -127,6 +129,17 @@ bool RingServer::is_sound(const Slot& slot) const noexcept
            inside_arena(slot.output_offset, rounded_up(output_room)) && slot.output_offset % 8 == 0;
 }
 
+// [ARENA-2]
+bool RingServer::take_room(std::size_t input_bytes, std::size_t output_bytes) noexcept
+{
+    if (input_bytes <= input_has_ && output_bytes <= output_has_) {
+        return true;
+    }
+    CHECK(chamber_.arena != nullptr);
+    return chamber_.arena->grow(chamber_.input, input_has_, input_bytes) &&
+           chamber_.arena->grow(chamber_.output, output_has_, output_bytes);
+}
+
 // Copies the inputs of sound slots from `first` on, as many as our buffers take, and lays out their outputs; returns
 // the position behind them. What the slots say is our copy, and nothing outside is read again.
 std::uint32_t RingServer::take_inputs(std::uint32_t lane, const Group& group, std::uint32_t first) noexcept
@@ -140,6 +153,9 @@ std::uint32_t RingServer::take_inputs(std::uint32_t lane, const Group& group, st
         const auto output_room = std::min<std::size_t>(slot.output_capacity, chamber_.output.size());
         if (index != first && (slot.input_size > chamber_.input.size() - input_used ||
                                output_room > chamber_.output.size() - output_used)) {
+            break;
+        }
+        if (!take_room(input_used + slot.input_size, output_used + output_room)) {
             break;
         }
         auto& exchange = exchanges_[index - first];
@@ -214,6 +230,7 @@ void RingServer::take_slots(std::uint32_t lane_index, std::uint32_t position, Gr
 }
 
 // The whole group in one call of the chamber, unless it is larger than our buffers or a slot of it is unsound.
+// [ARENA-3] A request for which the buffers get no memory is refused alone.
 void RingServer::answer_group(std::uint32_t lane_index, const Group& group) noexcept
 {
     std::uint32_t index = 0;
@@ -221,7 +238,9 @@ void RingServer::answer_group(std::uint32_t lane_index, const Group& group) noex
         const auto end = take_inputs(lane_index, group, index);
         if (end == index) {
             auto& outside = ring_.lanes[lane_index].slots[(group.first + index) % airlock::slots_per_lane];
-            write_outcome(outside, static_cast<std::uint32_t>(SlotStatus::bad_slot), 0);
+            const auto status = group.sound[index] ? static_cast<std::uint32_t>(Kind::exhausted)
+                                                   : static_cast<std::uint32_t>(SlotStatus::bad_slot);
+            write_outcome(outside, status, 0);
             ++index;
             continue;
         }

@@ -39,11 +39,15 @@ class RingServer {
     void take_slots(std::uint32_t lane, std::uint32_t position, Group& group) const noexcept;
     void answer_group(std::uint32_t lane, const Group& group) noexcept;
     [[nodiscard]] std::uint32_t take_inputs(std::uint32_t lane, const Group& group, std::uint32_t first) noexcept;
+    // Memory for so much of the buffers.
+    [[nodiscard]] bool take_room(std::size_t input_bytes, std::size_t output_bytes) noexcept;
     void give_answers(std::uint32_t lane, const Group& group, std::uint32_t first, std::uint32_t end) noexcept;
     [[nodiscard]] bool is_sound(const airlock::Slot& slot) const noexcept;
 
     airlock::Ring& ring_;
     ChamberEntry chamber_;
+    std::size_t input_has_; // how much of the buffers is memory
+    std::size_t output_has_;
     std::uint32_t spin_budget_ticks_;
     std::array<Group, 2> groups_{};
     std::array<airlock::Exchange, group_requests_max> exchanges_{};

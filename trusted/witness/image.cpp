@@ -9,15 +9,15 @@ namespace {
 
 // An image has no constructors of static objects and no heap: everything lies here, and is measured with it.
 alignas(witness::Chamber) ByteArray<sizeof(witness::Chamber)> storage;
-alignas(64) ByteArray<airlock::payload_bytes_max> input;
-alignas(64) ByteArray<airlock::payload_bytes_max> output;
 
 } // namespace
 
-ChamberEntry start_chamber(Runtime& runtime, std::uint32_t /*features*/) noexcept
+ChamberEntry start_chamber(Runtime& runtime, Arena& arena, std::uint32_t /*features*/) noexcept
 {
     auto* const chamber = new (storage.data()) witness::Chamber(runtime);
-    return {answer_each<witness::Chamber>, chamber, input, output};
+    const auto input = arena.reserve(airlock::payload_bytes_max);
+    const auto output = arena.reserve(airlock::payload_bytes_max);
+    return {answer_each<witness::Chamber>, chamber, input, output, groups_of_few, &arena};
 }
 
 } // namespace caisson::trusted

@@ -4,6 +4,7 @@
 #include "host/enclave/loader/xsave.hpp"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 
@@ -14,8 +15,7 @@ using protocol::sgx::page_bytes;
 using protocol::sgx::PageType;
 
 constexpr const char* memory_used_up =
-    "locked memory is used up (RLIMIT_MEMLOCK): raise it to 8 MiB a chamber and the bytes of its arena, with "
-    "`ulimit -l` or LimitMEMLOCK=";
+    "locked memory is used up (RLIMIT_MEMLOCK): raise it to 8 MiB a chamber, with `ulimit -l` or LimitMEMLOCK=";
 
 int protection_of(const PageEntry& page) noexcept
 {
@@ -28,6 +28,30 @@ int protection_of(const PageEntry& page) noexcept
     protection |= (page.permissions & protocol::sgx::SECINFO_W) != 0 ? PROT_WRITE : 0;
     protection |= (page.permissions & protocol::sgx::SECINFO_X) != 0 ? PROT_EXEC : 0;
     return protection;
+}
+
+// Not the C library's: a thread that is given to its enclave has no errno.
+bool change_protection(std::uint64_t address, std::uint64_t bytes, int protection) noexcept
+{
+    long result = SYS_mprotect;
+    __asm__ volatile("syscall"
+                     : "+a"(result)
+                     : "D"(address), "S"(bytes), "d"(static_cast<long>(protection))
+                     : "rcx", "r11", "memory");
+    return result == 0;
+}
+
+// New memory is zeros already, and what nobody writes to costs nothing: a page of secret memory is taken out of the
+// kernel's own map when it is first touched, on every CPU.
+bool all_zeros(const std::uint8_t* chunk) noexcept
+{
+    std::uint64_t any = 0;
+    for (std::size_t at = 0; at < protocol::sgx::eextend_bytes; at += sizeof any) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, chunk + at, sizeof word);
+        any |= word;
+    }
+    return any == 0;
 }
 
 } // namespace
@@ -83,7 +107,26 @@ Thread* Emulator::thread_at(std::uint64_t address) noexcept
 
 bool Emulator::protect(std::uint64_t offset) noexcept
 {
-    return ::mprotect(reinterpret_cast<void*>(base_ + offset), page_bytes, protection_of(page_at(offset))) == 0;
+    return change_protection(base_ + offset, page_bytes, protection_of(page_at(offset)));
+}
+
+// Neighbours alike in one call.
+bool Emulator::protect_all() noexcept
+{
+    for (std::uint64_t offset = 0; offset < header_.size;) {
+        auto end = offset + page_bytes;
+        if (page_at(offset).valid) {
+            const auto protection = protection_of(page_at(offset));
+            while (end < header_.size && page_at(end).valid && protection_of(page_at(end)) == protection) {
+                end += page_bytes;
+            }
+            if (!change_protection(base_ + offset, end - offset, protection)) {
+                return false;
+            }
+        }
+        offset = end;
+    }
+    return true;
 }
 
 Status Emulator::add_thread(std::uint64_t offset, const protocol::sgx::Tcs& tcs) noexcept
@@ -134,7 +177,10 @@ Status Emulator::add(const image::SgxsPage& page) noexcept
         return fail(Kind::exhausted, memory_used_up);
     }
     for (std::size_t index = 0; index < page.chunks.size(); ++index) {
-        std::memcpy(address + index * protocol::sgx::eextend_bytes, page.chunks[index], protocol::sgx::eextend_bytes);
+        if (!all_zeros(page.chunks[index])) {
+            std::memcpy(address + index * protocol::sgx::eextend_bytes, page.chunks[index],
+                        protocol::sgx::eextend_bytes);
+        }
     }
     return {};
 }
@@ -179,10 +225,8 @@ Status Emulator::initialise(const Digest& mrenclave, const protocol::sgx::Sigstr
     identity_.attributes.flags |= protocol::sgx::ATTRIBUTES_INIT;
     identity_.cpusvn = cpusvn;
     keys_ = keys;
-    for (std::uint64_t offset = 0; offset < header_.size; offset += page_bytes) {
-        if (page_at(offset).valid && !protect(offset)) {
-            return fail(Kind::unavailable, "the kernel refuses the permissions of an enclave page");
-        }
+    if (!protect_all()) {
+        return fail(Kind::unavailable, "the kernel refuses the permissions of an enclave page");
     }
     TRY(Trap::remember(*this));
     initialised_ = true;

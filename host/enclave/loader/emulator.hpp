@@ -118,6 +118,7 @@ class Emulator {
     // The kernel's protection of one page, as its entry says.
     [[nodiscard]] bool protect(std::uint64_t offset) noexcept;
     [[nodiscard]] bool may_cross_directly() const noexcept;
+    [[nodiscard]] bool protect_all() noexcept;
 
     image::SgxsHeader header_{};
     std::uint64_t base_ = 0;

@@ -1,6 +1,6 @@
 #include "host/enclave/loader/lockdown.hpp"
 
-#include "host/enclave/loader/guard.hpp"
+#include "airlock/arena.hpp"
 #include "host/enclave/loader/seccomp_filter.hpp"
 #include "host/enclave/loader/segment_bases.hpp"
 #include "host/enclave/loader/trap.hpp"
@@ -46,7 +46,9 @@ namespace {
 
 constexpr unsigned nobody = 65534;
 constexpr int last_capability = 63;
-constexpr const char* seccomp_step = "seccomp: futex, exit_group and rt_sigreturn only";
+constexpr const char* seccomp_step = "seccomp: futex, exit_group, rt_sigreturn, arena pages";
+constexpr const char* guard_step = "guarded: traced by a process that only waits";
+constexpr const char* arena_step = "memory for the whole arena";
 
 long write_file(const char* path, const char* text) noexcept
 {
@@ -104,7 +106,9 @@ void Lockdown::begin() noexcept
     step("ends with its host", [] { return ::prctl(PR_SET_PDEATHSIG, SIGKILL); });
     step("no core file", [] { return set_limit(RLIMIT_CORE, 0); });
     step("inherited descriptors closed", [] { return ::syscall(SYS_close_range, start_descriptor + 1, ~0U, 0); });
-    step("guarded: traced by a process that only waits", start_guard);
+    if (!simulated_missing(guard_step)) {
+        guard_.start();
+    }
 }
 
 int Lockdown::secret_memory(const char* name, std::size_t size) noexcept
@@ -119,6 +123,19 @@ int Lockdown::secret_memory(const char* name, std::size_t size) noexcept
     }
     note(name, descriptor);
     return descriptor;
+}
+
+// [ARENA-4]
+std::size_t Lockdown::arena_bytes_wanted() const noexcept
+{
+    return simulated_missing(arena_step) ? airlock::arena_bytes_min : airlock::arena_bytes;
+}
+
+void Lockdown::note_arena(std::size_t bytes) noexcept
+{
+    report_.arena_bytes = static_cast<std::uint32_t>(bytes);
+    errno = EAGAIN; // as the kernel says it when RLIMIT_MEMLOCK is used up
+    note(arena_step, bytes == airlock::arena_bytes ? 0 : -1);
 }
 
 // After exec, never before: so the memory's owner stays the outer user namespace, and nobody of the same user gains
@@ -243,11 +260,33 @@ bool Lockdown::restrict_system_calls(std::uint64_t base, std::uint64_t size) noe
         filter.skip_unless(ARCH_SET_GS, 1);
         filter.give(SECCOMP_RET_ALLOW);
     }
+    // EACCEPT makes one page of the arena usable, and nothing ever makes one executable.
+    constexpr std::uint64_t window = airlock::image_range_bytes - airlock::arena_offset;
+    static_assert((window & (window - 1)) == 0 && airlock::arena_offset % window == 0);
+    constexpr auto argument = [](std::size_t index, std::size_t upper) {
+        return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8 * index + 4 * upper);
+    };
+    filter.load_number();
+    filter.skip_unless(SYS_mprotect, 13);
+    filter.load(argument(0, 1));
+    filter.skip_unless(static_cast<std::uint32_t>(base >> 32U), 11);
+    filter.load(argument(0, 0));
+    filter.mask(~static_cast<std::uint32_t>(window - 1));
+    filter.skip_unless(static_cast<std::uint32_t>(base + airlock::arena_offset), 8);
+    filter.load(argument(1, 1));
+    filter.skip_unless(0, 6);
+    filter.load(argument(1, 0));
+    filter.skip_unless(protocol::sgx::page_bytes, 4);
+    filter.load(argument(2, 0));
+    filter.mask(~static_cast<std::uint32_t>(PROT_READ | PROT_WRITE));
+    filter.skip_unless(0, 1);
+    filter.give(SECCOMP_RET_ALLOW);
     return !simulated_missing(seccomp_step) && filter.install() == 0;
 }
 
 void Lockdown::withdraw() noexcept
 {
+    step(guard_step, [this] { return guard_.wait(); });
     for (int descriptor = ring_descriptor; descriptor < start_descriptor; ++descriptor) {
         ::close(descriptor);
     }

@@ -2,6 +2,7 @@
 // Each step says whether it took effect; a kernel that lacks one is reported, never worked around in silence.
 #pragma once
 
+#include "host/enclave/loader/guard.hpp"
 #include "host/enclave/loader/report.hpp"
 
 namespace caisson::host::enclave::loader {
@@ -17,8 +18,8 @@ class Lockdown {
 
     // In this order. What it holds of secrets comes between `withdraw` and `finish`, threads too.
 
-    // Before anything else: die with the host, no core file, no inherited descriptors but the loader's four, and the
-    // guard that traces this process.
+    // Before anything else: die with the host, no core file, no inherited descriptors but the loader's four; and the
+    // guard that traces this process is made, to be there at `withdraw`.
     void begin() noexcept;
 
     // The secret memory's descriptor (memfd_secret) of `size` bytes, or -1 where the kernel has none. `name` says what
@@ -26,7 +27,13 @@ class Lockdown {
     // than RLIMIT_MEMLOCK.
     [[nodiscard]] int secret_memory(const char* name, std::size_t size) noexcept;
 
-    // Namespaces of its own, no privileges, not dumpable: from here on nobody of the same user may look in.
+    // How much of the arena there shall be at most: less when a test wants that step to be missing.
+    [[nodiscard]] std::size_t arena_bytes_wanted() const noexcept;
+    // Notes whether all of it could be had.
+    void note_arena(std::size_t bytes) noexcept;
+
+    // The guard holds, namespaces of its own, no privileges, not dumpable: from here on nobody of the same user may
+    // look in.
     void withdraw() noexcept;
 
     // No new code, side channels, limits (no thread can be made any more), Landlock, seccomp last. A system call from
@@ -57,6 +64,7 @@ class Lockdown {
 
     Report& report_;
     const StartFacts& facts_;
+    Guard guard_;
 };
 
 } // namespace caisson::host::enclave::loader

@@ -1,6 +1,7 @@
 // caisson-loader: the process that is a chamber's "CPU" on the platform `process`. A static program, started from a
 // sealed memfd with four descriptors (report.hpp): it builds the enclave from a sealed image, checks it as EINIT does,
 // locks itself down, and then only ever enters the chamber, sleeps for it and wakes for it.
+#include "airlock/arena.hpp"
 #include "airlock/entry.hpp"
 #include "core/check.hpp"
 #include "host/enclave/cpu_features.hpp"
@@ -87,7 +88,7 @@ Result<KeyMemory*> place_keys(Lockdown& lockdown) noexcept
 }
 
 // The pipe's end, and the kernel's random bytes, into memory that nobody else can read.
-Status receive_secrets(KeyMemory& memory, const StartFacts& facts) noexcept
+Status receive_secrets(KeyMemory& memory, const StartFacts& facts, std::size_t arena_bytes) noexcept
 {
     for (auto* key : {&memory.keys.seal_enclave, &memory.keys.seal_signer, &memory.keys.report}) {
         const auto bytes = key->expose();
@@ -101,9 +102,25 @@ Status receive_secrets(KeyMemory& memory, const StartFacts& facts) noexcept
     entry.spin_budget_ticks = facts.spin_budget_ticks;
     entry.counter_least = facts.counter_least;
     entry.counter_sealed = facts.counter_sealed;
+    entry.arena_bytes = arena_bytes;
     if (::getrandom(entry.seed.data(), entry.seed.size(), 0) != static_cast<ssize_t>(entry.seed.size())) {
         return fail(Kind::unavailable, "the kernel gives no random bytes");
     }
+    return {};
+}
+
+// As much of it as may be locked, counted from now on; where that is too little for any chamber, none starts.
+Status reserve_arena(Emulator& emulator, Lockdown& lockdown) noexcept
+{
+    constexpr std::size_t step = std::size_t{256} << 10U;
+    auto bytes = lockdown.arena_bytes_wanted();
+    auto reserved = emulator.reserve(airlock::arena_offset, bytes);
+    while (!reserved && reserved.error().kind == Kind::exhausted && bytes > airlock::arena_bytes_min) {
+        bytes -= step;
+        reserved = emulator.reserve(airlock::arena_offset, bytes);
+    }
+    TRY(reserved);
+    lockdown.note_arena(bytes);
     return {};
 }
 
@@ -121,6 +138,9 @@ Status build(Emulator& emulator, Lockdown& lockdown, const StartFacts& facts, co
         TRY(emulator.add(page));
     }
     emulator.cross_directly();
+    if (reader.header().size == airlock::image_range_bytes) {
+        TRY(reserve_arena(emulator, lockdown));
+    }
     const auto cpusvn = emulated_cpusvn(static_cast<protocol::sgx::Platform>(facts.platform),
                                         static_cast<protocol::sgx::RootKind>(facts.root));
     TRY(emulator.initialise(image::measurement_of(image_bytes), sigstruct, cpusvn, &keys.keys));
@@ -190,7 +210,7 @@ airlock::Ring* map_ring() noexcept
     }
     lockdown.note("CPUID inside refused", Trap::refuse_cpuid());
     lockdown.withdraw();
-    if (const auto received = receive_secrets(**keys, facts); !received) {
+    if (const auto received = receive_secrets(**keys, facts, emulator.reserved_bytes()); !received) {
         refuse(report, received.error());
     }
     if (!lockdown.finish(emulator.base(), emulator.size())) {

@@ -23,6 +23,7 @@ struct Report {
     std::atomic<LoaderState> state;
     std::uint32_t failure_kind; // caisson::Kind
     std::array<char, 240> failure;
+    std::uint32_t arena_bytes; // what the chamber may grow into; less than airlock::arena_bytes where memory is short
     std::uint32_t step_count;
     std::array<Step, steps_max> steps;
 };

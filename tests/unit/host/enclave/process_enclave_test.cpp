@@ -427,7 +427,7 @@ TEST_F(ProcessEnclaveTest, a_kernel_without_a_step_is_told_and_only_seccomp_is_i
         }
     }
     const auto refused =
-        open(CAISSON_TEST_IMAGES, "root.key", "seccomp: futex, exit_group and rt_sigreturn only", ENOSYS);
+        open(CAISSON_TEST_IMAGES, "root.key", "seccomp: futex, exit_group, rt_sigreturn, arena pages", ENOSYS);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, Kind::unavailable);
 }

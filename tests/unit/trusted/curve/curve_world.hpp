@@ -1,6 +1,7 @@
 // What the tests of the curve chamber share: a runtime whose ticks the test sets, a Verifier, and one-line requests.
 #pragma once
 
+#include "tests/support/test_arena.hpp"
 #include "tests/unit/protocol/signed_documents.hpp"
 #include "trusted/curve/chamber.hpp"
 
@@ -95,8 +96,17 @@ inline ByteArray<4> u32(std::uint32_t value)
 
 struct World {
     CurveRuntime runtime;
-    std::unique_ptr<Chamber> chamber = std::make_unique<Chamber>(runtime);
+    tests::TestArena arena;
+    std::unique_ptr<Chamber> chamber = std::make_unique<Chamber>(runtime, arena.arena());
     protocol::test::Signer verifier{1};
+
+    // Another start of the chamber.
+    void restart()
+    {
+        chamber.reset();
+        arena.clear();
+        chamber = std::make_unique<Chamber>(runtime, arena.arena());
+    }
 
     Said ask(Request request, Buffer input)
     {

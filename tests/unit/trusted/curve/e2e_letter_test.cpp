@@ -141,7 +141,7 @@ TEST_F(LetterTest, a_restarted_chamber_with_the_sealed_state_refuses_what_came_b
     const auto state = ask(Request::e2e_seal_sender, join(server.id, client.public_key.bytes));
     ASSERT_TRUE(state.ok());
     const auto key = ask(Request::export_sealed_private_key, join(server.id)).bytes;
-    chamber = std::make_unique<Chamber>(runtime);
+    restart();
     const auto loaded = ask(Request::import_sealed_private_key, key);
     copy_bytes(server.id, Bytes(loaded.bytes).first(4));
     const auto put_back = [this](const Buffer& sealed) {

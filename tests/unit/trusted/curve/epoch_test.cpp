@@ -101,7 +101,6 @@ TEST_F(Epoch, a_session_key_that_nobody_uses_for_a_day_ends) // [CURVE-51]
 struct LastingHandle : Epoch {
     Buffer sealed_key = ask(Request::create_handle_key, {}).bytes;
     LastingHandle() { EXPECT_TRUE(ask(Request::import_handle_key, sealed_key).ok()); }
-    void restart() { chamber = std::make_unique<Chamber>(runtime); }
 };
 
 TEST_F(LastingHandle, the_handle_of_a_lasting_pair_is_good_in_the_next_chamber_with_that_key) // [CURVE-36]

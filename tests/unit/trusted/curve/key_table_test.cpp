@@ -82,7 +82,8 @@ TEST_F(Keys, a_raw_key_keeps_its_public_key_and_comes_out_sealed) // [CURVE-3]
 TEST_F(Keys, another_machines_blob_does_not_open) // [CURVE-3]
 {
     CurveRuntime elsewhere(9);
-    auto other = std::make_unique<Chamber>(elsewhere);
+    tests::TestArena its_arena;
+    auto other = std::make_unique<Chamber>(elsewhere, its_arena.arena());
     const auto sealed = sealed_part(ask(Request::create_key_pair, join(u32(0), none)));
     chamber.swap(other);
     EXPECT_TRUE(load(sealed).is(Kind::unauthentic));

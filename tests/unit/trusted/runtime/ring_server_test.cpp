@@ -1,5 +1,7 @@
 #include "trusted/runtime/ring_server.hpp"
 
+#include "tests/support/test_arena.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -327,6 +329,51 @@ TEST_F(RingServerTest, a_sleeping_producer_is_woken_when_its_answer_is_there)
     publish_to(1);
     EXPECT_EQ(server_.serve().reason, ExitReason::wake);
     EXPECT_EQ(slot().status, SlotStatus::answered);
+}
+
+// The same with buffers in an arena that gets as many pages as the test says.
+class GrowingRingServerTest : public RingServerTest {
+  protected:
+    void answer_one(std::uint32_t position, std::uint32_t input_size)
+    {
+        slot(position) = {1, input_size, 0, 4096, 64, 0, 9, SlotStatus::pending, 0};
+        publish_to(position + 1);
+        static_cast<void>(growing_.serve());
+    }
+
+    tests::TestArena memory_;
+    RingServer growing_{*ring_,
+                        {echo, this, memory_.arena().reserve(airlock::payload_bytes_max),
+                         memory_.arena().reserve(airlock::payload_bytes_max), group_requests_max, &memory_.arena()},
+                        0};
+};
+
+// [ARENA-2]
+TEST_F(GrowingRingServerTest, its_buffers_become_memory_as_larger_requests_come)
+{
+    EXPECT_EQ(memory_.pages(), 0U);
+    answer_one(0, 13);
+    EXPECT_EQ(slot(0).status, SlotStatus::answered);
+    EXPECT_EQ(memory_.pages(), 2U);
+    answer_one(1, airlock::payload_bytes_max);
+    EXPECT_EQ(slot(1).status, SlotStatus::answered);
+    EXPECT_EQ(memory_.pages(), 1 + airlock::payload_bytes_max / protocol::sgx::page_bytes);
+    answer_one(2, airlock::payload_bytes_max);
+    EXPECT_EQ(memory_.pages(), 1 + airlock::payload_bytes_max / protocol::sgx::page_bytes);
+}
+
+// [ARENA-3]
+TEST_F(GrowingRingServerTest, a_request_too_large_for_the_memory_there_is_is_refused_alone)
+{
+    memory_.limit(4);
+    answer_one(0, airlock::payload_bytes_max);
+    EXPECT_EQ(static_cast<std::uint32_t>(slot(0).status), static_cast<std::uint32_t>(Kind::exhausted));
+    EXPECT_EQ(slot(0).output_size, 0U);
+    EXPECT_EQ(calls_, 0);
+    memory_.limit(5);
+    answer_one(1, 13);
+    EXPECT_EQ(slot(1).status, SlotStatus::answered);
+    EXPECT_EQ(slot(1).output_size, 13U);
 }
 
 } // namespace
