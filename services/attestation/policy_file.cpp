@@ -1,6 +1,7 @@
 #include "services/attestation/policy_file.hpp"
 
 #include "core/text.hpp"
+#include "host/store/toml_assert.hpp"
 
 #include <toml++/toml.h>
 
@@ -240,6 +241,8 @@ Outcome<Policy> parse_policy(const std::string& text, const std::string& where)
     } catch (const toml::parse_error& error) {
         return fault(Kind::malformed,
                      where + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+    } catch (const host::store::TomlConfusion&) {
+        return fault(Kind::malformed, where + ": not TOML: brackets or keys are not as it wants them");
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "airlock/curve/requests.hpp"
 #include "core/text.hpp"
+#include "host/store/toml_assert.hpp"
 
 #include <toml++/toml.h>
 
@@ -361,6 +362,8 @@ Outcome<Config> parse_config(const std::string& text, const std::string& where)
     } catch (const toml::parse_error& error) {
         return fault(Kind::malformed,
                      where + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+    } catch (const host::store::TomlConfusion&) {
+        return fault(Kind::malformed, where + ": not TOML: brackets or keys are not as it wants them");
     }
 }
 

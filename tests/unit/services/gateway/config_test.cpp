@@ -94,6 +94,15 @@ TEST(GatewayConfigTest, each_key_that_is_missing_empty_or_no_text_is_named_with_
     expect_said(with("key = \"gateway\"\n", "key = 7\n"), "gateway.toml:5: ", "key");
 }
 
+TEST(GatewayConfigTest, brackets_that_the_parser_does_not_expect_are_malformed)
+{
+    for (const std::string text : {"[+[listener]]\n", "[$x]\n", "[[+]]\n", "a = [+"}) {
+        const auto config = parse_config(text, "gateway.toml");
+        ASSERT_FALSE(config) << text;
+        EXPECT_EQ(config.error().kind, Kind::malformed) << text;
+    }
+}
+
 TEST(GatewayConfigTest, unknown_keys_are_named)
 {
     expect_said(good + "alow = []\n", "gateway.toml:6: ", "\"alow\" is not known here");

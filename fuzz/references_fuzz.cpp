@@ -1,6 +1,5 @@
-// A policy (TOML) and reference values (JSON): what is read of references can be written, and is then read the same.
+// Reference values (JSON): what is read can be written, and is then read the same.
 #include "core/text.hpp"
-#include "services/attestation/policy_file.hpp"
 #include "services/attestation/references.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size)
@@ -8,7 +7,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     using namespace caisson;
     namespace attestation = services::attestation;
     const std::string text(text_of(Bytes(input, size)));
-    static_cast<void>(attestation::parse_policy(text, "fuzz"));
     if (const auto references = attestation::parse_references(text, "fuzz")) {
         const auto written = attestation::write_references(*references);
         const auto again = attestation::parse_references(written, "again");
