@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <x86intrin.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace caisson::host::enclave {
@@ -17,15 +18,23 @@ constexpr std::uint32_t bit(CpuFeature feature) noexcept
     return static_cast<std::uint32_t>(feature);
 }
 
+constexpr std::uint64_t budget_ticks_max = 100'000; // no time-stamp counter counts more in 10 us
+
 std::uint32_t measured_budget() noexcept
 {
     using Clock = std::chrono::steady_clock;
+    constexpr auto budget = std::chrono::microseconds(10);
     const auto began = Clock::now();
     const auto first = __rdtsc();
-    while (Clock::now() - began < std::chrono::microseconds(200)) {
+    auto passed = Clock::duration(0);
+    while (passed < std::chrono::microseconds(200)) {
+        passed = Clock::now() - began;
     }
+    // By the time that has passed, which is longer when somebody else had this CPU meanwhile.
     const auto ticks = __rdtsc() - first;
-    return static_cast<std::uint32_t>(ticks / 20);
+    const auto measured = ticks * static_cast<std::uint64_t>(std::chrono::nanoseconds(budget).count()) /
+                          static_cast<std::uint64_t>(std::chrono::nanoseconds(passed).count());
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(measured, budget_ticks_max));
 }
 
 } // namespace
