@@ -34,6 +34,7 @@ struct Sample {
     double p99_us = 0;
     double memory_kib = 0; // grown while it ran, per connection: libzmq's programs, or our gateways and chambers
     double cores = 0;      // CPU time over wall time
+    double share = 0;      // of whoever among the honest got least
 };
 
 struct Case {
@@ -46,7 +47,7 @@ struct Case {
 constexpr Case cases[] = {
     {"64B", Work::one_way, 64, 400'000},     {"1KiB", Work::one_way, 1024, 200'000},
     {"64KiB", Work::one_way, 65536, 10'000}, {"64B/roundtrip", Work::round_trips, 64, 10'000},
-    {"handshakes", Work::connections, 0, 0},
+    {"handshakes", Work::connections, 0, 0}, {"fair-share", Work::shared, 64, 400'000},
 };
 
 Sample sample_of(const ProgramPair& pair, double count, const GatewayChain::Usage& before,
@@ -61,6 +62,7 @@ Sample sample_of(const ProgramPair& pair, double count, const GatewayChain::Usag
     sample.p50_us = pair.source().p50_us;
     sample.p99_us = pair.source().p99_us;
     sample.cores = sample.cpu_us * sample.per_s * 1e-6;
+    sample.share = pair.sink().least_share;
     const bool has_gateways = after.resident_bytes > 0;
     const auto grown = has_gateways ? after.resident_bytes - before.resident_bytes
                                     : pair.sink().resident_bytes + pair.source().resident_bytes;
@@ -161,6 +163,10 @@ void add_lines(Outcome& outcome, const Case& one, const std::vector<Sample>& our
     if (one.work == Work::round_trips) {
         add("-p50", &Sample::p50_us, "us", "lower");
         add("-p99", &Sample::p99_us, "us", "lower");
+        return;
+    }
+    if (one.work == Work::shared) {
+        add("", &Sample::share, "", "higher");
         return;
     }
     if (one.work == Work::connections) {

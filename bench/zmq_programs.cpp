@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 #include <csignal>
@@ -22,6 +23,7 @@ namespace {
 constexpr int step_timeout_ms = 120'000;
 constexpr int high_water_mark = 1000;
 constexpr char step = 's';
+constexpr std::size_t honest_senders = 4; // and one more, which floods
 
 [[noreturn]] void die(const char* what)
 {
@@ -219,10 +221,42 @@ void sink_connections(void* socket, const ProgramOptions& options, int in, int o
     tell(out, &report, sizeof report);
 }
 
+// The octet in front says whose a message is.
+std::size_t receive_sender(void* socket, zmq_msg_t& message)
+{
+    receive(socket, message);
+    const auto* text = static_cast<const unsigned char*>(zmq_msg_data(&message));
+    return std::min<std::size_t>(text[0], honest_senders);
+}
+
+// Counts from when each sender has brought something.
+void sink_shared(void* socket, const ProgramOptions& options, int in, int out)
+{
+    zmq_msg_t message;
+    zmq_msg_init(&message);
+    std::array<long, honest_senders + 1> counts{};
+    while (*std::min_element(counts.begin(), counts.end()) == 0) {
+        ++counts[receive_sender(socket, message)];
+    }
+    tell(out, &step, 1);
+    hear_step(in);
+    counts = {};
+    const Meter meter;
+    for (long index = 0; index < options.count; ++index) {
+        ++counts[receive_sender(socket, message)];
+    }
+    ProgramReport report;
+    meter.read(report);
+    const auto least = *std::min_element(counts.begin(), counts.begin() + honest_senders);
+    report.least_share = static_cast<double>(least) * (honest_senders + 1) / static_cast<double>(options.count);
+    tell(out, &report, sizeof report);
+}
+
 void sink_main(const ProgramOptions& options, int in, int out)
 {
     void* context = open_context();
-    const int type = options.work == Work::one_way ? ZMQ_PULL : ZMQ_ROUTER;
+    const bool pulls = options.work == Work::one_way || options.work == Work::shared;
+    const int type = pulls ? ZMQ_PULL : ZMQ_ROUTER;
     void* socket = open_socket(context, type, options.sink_keys, true);
     need(zmq_bind(socket, options.bind.c_str()), "zmq_bind");
     tell(out, &step, 1);
@@ -230,6 +264,7 @@ void sink_main(const ProgramOptions& options, int in, int out)
     case Work::one_way: sink_one_way(socket, options, in, out); break;
     case Work::round_trips: sink_round_trips(socket, options, in, out); break;
     case Work::connections: sink_connections(socket, options, in, out); break;
+    case Work::shared: sink_shared(socket, options, in, out); break;
     }
     hear_step(in);
     std::_Exit(0);
@@ -296,8 +331,44 @@ void source_connections(void* socket, const ProgramOptions& options, int in, int
     tell(out, &report, sizeof report);
 }
 
+// Sends until the process ends. Who floods always has far more ready than the others: a hundred times their queue, and
+// socket buffers as large as the system permits.
+void send_for_ever(const ProgramOptions& options, std::size_t sender)
+{
+    void* socket = open_socket(open_context(), ZMQ_PUSH, options.source_keys, false);
+    const bool floods = sender == honest_senders;
+    if (floods) {
+        set_int(socket, ZMQ_SNDHWM, 100 * high_water_mark);
+        set_int(socket, ZMQ_SNDBUF, 4 << 20);
+    }
+    std::vector<char> text(options.size, 'x');
+    text[0] = static_cast<char>(sender);
+    need(zmq_connect(socket, options.connect.c_str()), "zmq_connect");
+    while (true) {
+        need(zmq_send(socket, text.data(), text.size(), 0), "zmq_send");
+    }
+}
+
+void source_shared(const ProgramOptions& options, int in, int out)
+{
+    for (std::size_t sender = 0; sender <= honest_senders; ++sender) {
+        std::thread([&options, sender] { send_for_ever(options, sender); }).detach();
+    }
+    hear_step(in);
+    const Meter meter;
+    hear_step(in);
+    ProgramReport report;
+    meter.read(report);
+    tell(out, &report, sizeof report);
+}
+
 void source_main(const ProgramOptions& options, int in, int out)
 {
+    if (options.work == Work::shared) {
+        source_shared(options, in, out);
+        hear_step(in);
+        std::_Exit(0);
+    }
     void* context = open_context();
     const std::array<int, 3> types{ZMQ_PUSH, ZMQ_DEALER, ZMQ_ROUTER};
     void* socket = open_socket(context, types[static_cast<std::size_t>(options.work)], options.source_keys, false);

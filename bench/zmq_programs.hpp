@@ -17,12 +17,14 @@ struct ProgramReport {
     double p50_us = 0; // round trips
     double p99_us = 0;
     double resident_bytes = 0; // grown in the measured part
+    double least_share = 0;    // of the honest senders, whoever got least: its part of what an even split gives each
 };
 
 enum class Work : std::uint8_t {
     one_way,     // PUSH to PULL, `count` messages
     round_trips, // DEALER to ROUTER and back, `count` times, one at a time
     connections, // `count` connections opened at once; done when each brought its first message
+    shared,      // PUSH to PULL of four honest senders and one that floods, until `count` messages have come
 };
 
 struct CurveKeys { // Z85; empty: no CURVE
