@@ -71,6 +71,26 @@ class Enclave {
     // state); unavailable (the chamber has ended or hangs, known within 100 ms); exhausted (output or input too large).
     virtual Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output) = 0;
 
+    // Buffers of somebody else, one behind the other, whose octets cross as if they were one.
+    template <typename Piece>
+    class Pieces {
+      public:
+        Pieces() = default;
+        explicit Pieces(std::span<const Piece> list)
+            : list_(list)
+        {
+            for (const auto& piece : list) {
+                bytes_ += piece.size();
+            }
+        }
+        [[nodiscard]] std::span<const Piece> list() const noexcept { return list_; }
+        [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+      private:
+        std::span<const Piece> list_;
+        std::size_t bytes_ = 0;
+    };
+
     // Many requests with one wake-up; each result is filled in. Safe for concurrent use.
     struct Call {
         std::uint32_t request = 0;
@@ -79,23 +99,21 @@ class Enclave {
         Result<std::size_t> result = std::size_t{0};
         // How much CPU time the chamber may use for it before it counts as hung. More for what is slow by design.
         std::uint32_t patience_ms = 60;
-        // Octets before the input, and where the answer's first octets go, so that input and output may be pieces of
-        // larger buffers. The answer fills output_head whole, or it is `unavailable`; `result` does not count it.
-        Bytes input_head = {};
-        MutableBytes output_head = {};
-        // What the answer may need beyond the two outputs while the chamber makes it.
-        std::size_t room_beyond = 0;
+        // What follows `input`, and where the answer goes on when `output` is full. `result` counts all of it.
+        Pieces<Bytes> more_input = {};
+        Pieces<MutableBytes> more_output = {};
     };
     virtual void call_many(std::span<Call> calls) = 0;
 
     // The same in two halves, so that the chamber works on one batch while the next is prepared. Flights are answered
-    // in the order of their submission. The calls, their inputs and their outputs stay where they are until reaped:
-    // a result may be filled in any time from `submit` on.
+    // in the order of their submission. The calls and their outputs stay where they are until reaped: a result may be
+    // filled in any time from `submit` on. The inputs of those taken are read by then.
     struct Flight {
         std::uint64_t number = 0;
         std::size_t taken = 0; // the first so many of the calls; 0: the ring is full, reap an earlier flight first
     };
     [[nodiscard]] virtual Flight submit(std::span<Call> calls) = 0; // does not wait
+    [[nodiscard]] virtual bool answered(const Flight& flight) = 0;  // reap does not have to wait
     virtual void reap(const Flight& flight) = 0;                    // waits until each result of it is filled in
 
     [[nodiscard]] virtual const EnclaveFacts& facts() const noexcept = 0;

@@ -137,6 +137,7 @@ class ProcessEnclave final : public Enclave {
     }
     void call_many(std::span<Call> calls) override { client_.call_many(calls); }
     [[nodiscard]] Flight submit(std::span<Call> calls) override { return client_.submit(calls); }
+    [[nodiscard]] bool answered(const Flight& flight) override { return client_.answered(flight); }
     void reap(const Flight& flight) override { client_.reap(flight); }
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override;

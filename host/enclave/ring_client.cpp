@@ -42,7 +42,7 @@ constexpr std::size_t rounded_up(std::size_t size) noexcept
 
 std::size_t input_bytes_of(const Call& call) noexcept
 {
-    return call.input_head.size() + call.input.size();
+    return call.input.size() + call.more_input.bytes();
 }
 
 bool fits_the_airlock(const Call& call) noexcept
@@ -53,7 +53,7 @@ bool fits_the_airlock(const Call& call) noexcept
 // What a call gets of the arena for its answer, however large its own buffer is.
 std::size_t room_of(const Call& call) noexcept
 {
-    return std::min(call.output_head.size() + call.output.size() + call.room_beyond, airlock::payload_bytes_max);
+    return std::min(call.output.size() + call.more_output.bytes(), airlock::payload_bytes_max);
 }
 
 // Never nothing, so that no two flights begin at the same place.
@@ -84,13 +84,20 @@ Result<std::size_t> outcome_of(Slot& slot, std::size_t capacity) noexcept
 // The answer at `arena`, to where the call wants it.
 Result<std::size_t> take_answer(const Call& call, const std::uint8_t* arena, std::size_t size) noexcept
 {
-    const auto head = call.output_head.size();
-    if (size < head || size - head > call.output.size()) {
+    if (size > call.output.size() + call.more_output.bytes()) {
         return fail(Kind::unavailable, "the chamber's answer is out of bounds");
     }
-    copy_bytes(call.output_head, {arena, head});
-    copy_bytes(call.output, {arena + head, size - head});
-    return size - head;
+    Bytes rest(arena, size);
+    const auto take = [&rest](MutableBytes to) {
+        const auto count = std::min(rest.size(), to.size());
+        copy_bytes(to, rest.first(count));
+        rest = rest.subspan(count);
+    };
+    take(call.output);
+    for (const auto& piece : call.more_output.list()) {
+        take(piece);
+    }
+    return size;
 }
 
 void withdraw_requests(airlock::Lane& lane) noexcept
@@ -144,6 +151,13 @@ Enclave::Flight RingClient::submit(std::span<Call> calls)
 {
     const std::scoped_lock lock(mutex_);
     return take_off(calls);
+}
+
+bool RingClient::answered(const Enclave::Flight& flight)
+{
+    const std::scoped_lock lock(mutex_);
+    return gone_ || landed_ >= std::min(flight.number, departed_) ||
+           is_answered(flights_[(flight.number - 1) % flights_max].end_slot);
 }
 
 void RingClient::reap(const Enclave::Flight& flight)
@@ -235,8 +249,15 @@ void RingClient::lay_out(const Call& call, const InFlight& flight) noexcept
 {
     auto* arena = ring_.arenas[0];
     take_over(&lane_.slots[(flight.end_slot + slots_ahead) % airlock::slots_per_lane]);
-    copy_bytes({arena + flight.end, call.input_head.size()}, call.input_head);
-    copy_bytes({arena + flight.end + call.input_head.size(), call.input.size()}, call.input);
+    auto* at = arena + flight.end;
+    const auto put = [&at](Bytes from) {
+        copy_bytes({at, from.size()}, from);
+        at += from.size();
+    };
+    put(call.input);
+    for (const auto& piece : call.more_input.list()) {
+        put(piece);
+    }
     lane_.slots[flight.end_slot % airlock::slots_per_lane] =
         Slot{.request = call.request,
              .input_size = static_cast<std::uint32_t>(input_bytes_of(call)),

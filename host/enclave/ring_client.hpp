@@ -31,8 +31,9 @@ class RingClient {
     [[nodiscard]] Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output);
     void call_many(std::span<Enclave::Call> calls);
 
-    // See Enclave::submit and Enclave::reap.
+    // See Enclave::submit, answered and reap.
     [[nodiscard]] Enclave::Flight submit(std::span<Enclave::Call> calls);
+    [[nodiscard]] bool answered(const Enclave::Flight& flight);
     void reap(const Enclave::Flight& flight);
 
     // Asks the chamber to end.

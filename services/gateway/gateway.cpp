@@ -7,6 +7,7 @@
 
 #include <csignal>
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 namespace caisson::services::gateway {
@@ -16,6 +17,8 @@ using host::Done;
 using host::Outcome;
 using host::enclave::CurveChamber;
 using host::enclave::Enclave;
+
+constexpr unsigned long timer_slack_ns = 1000; // naps are 25 us long, not 75
 
 Signals signals;
 
@@ -67,6 +70,7 @@ Done run_gateway(const GatewayOptions& options)
         ::signal(signal, on_signal);
     }
     ::signal(SIGPIPE, SIG_IGN); // the log's reader may go
+    ::prctl(PR_SET_TIMERSLACK, timer_slack_ns);
     TRY(check_gateway(options));
     const auto enclave = TRY(open_chamber(options.home));
     Log log(options.json_log);

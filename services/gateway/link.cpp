@@ -16,6 +16,7 @@ constexpr std::chrono::seconds handshake_time{30}; // libzmq's own
 constexpr std::chrono::seconds hurried_handshake_time{3};
 constexpr std::size_t handshake_body_bytes_max = curve::initiate_bytes_min + airlock::curve::metadata_bytes_max;
 constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
+constexpr std::chrono::seconds drain_time{30};                  // for what a side sent before it went
 constexpr std::size_t own_properties_bytes_max = 1024;
 
 std::string hex(Bytes bytes)
@@ -189,8 +190,15 @@ void Link::End::on_ready(bool readable, bool writable)
         return;
     }
     // What is still there whole comes first; the socket keeps the rest.
-    if (readable && !full_frames) {
+    if (readable && !full_frames && !gone) {
         if (!stream.read_some()) {
+            if (link.drains(*this)) {
+                gone = true;
+                gone_since = Clock::now();
+                link.hub_.loop.forget(stream.descriptor(), wish);
+                link.wake();
+                return;
+            }
             if (&link.outer_ == this && !link.is_server() && !link.is_open()) {
                 link.retry_later("the connection to the server broke");
                 return;
@@ -220,11 +228,40 @@ void Link::update_wishes()
     const bool relays = stage_ == Stage::open; // [GATE-6]
     for (auto* end : {&outer_, &plain_}) {
         const auto& other = end == &outer_ ? plain_ : outer_;
-        if (end->stream.open()) {
-            const bool read = !relays || other.stream.output_bytes() < output_bytes_max;
+        if (end->stream.open() && !end->gone) {
+            const bool read = !relays || !is_full(other);
             hub_.loop.watch(end->stream.descriptor(), *end, end->wish, read, end->stream.output_bytes() > 0);
         }
     }
+}
+
+// [GATE-6] With what is still in the chamber.
+bool Link::is_full(const End& to) noexcept
+{
+    return to.stream.output_bytes() + to.coming >= output_bytes_max;
+}
+
+// [GATE-22] Something that came of it whole is not given on yet.
+bool Link::drains(const End& from) const noexcept
+{
+    const auto& to = &from == &outer_ ? plain_ : outer_;
+    return stage_ == Stage::open && !to.gone && (is_under_way(from) || to.stream.output_bytes() > 0);
+}
+
+// Gives what can be given; then what is there to be waited for.
+void Link::settle()
+{
+    for (auto* end : {&outer_, &plain_}) {
+        if (stage_ != Stage::ended && end->stream.open() && !end->gone && !end->stream.flush()) {
+            this->end(Reason::closed, "a connection broke");
+        }
+    }
+    for (auto* end : {&outer_, &plain_}) {
+        if (stage_ != Stage::ended && end->gone && !drains(*end)) {
+            this->end(Reason::closed, end == &outer_ ? "the peer is gone" : "the program on the plain side is gone");
+        }
+    }
+    update_wishes();
 }
 
 void Link::ask(airlock::curve::Request request, std::uint32_t subject, Bytes rest, std::size_t room)
@@ -233,7 +270,7 @@ void Link::ask(airlock::curve::Request request, std::uint32_t subject, Bytes res
 }
 
 // Steps that need no chamber are made at once, up to the first that does.
-void Link::gather()
+void Link::gather(Voyage& voyage)
 {
     awake_ = false;
     bool moved = true;
@@ -248,11 +285,11 @@ void Link::gather()
         asked_ = std::exchange(wanted_, std::nullopt)->request;
     }
     if (stage_ == Stage::open) {
-        gather_relay();
+        gather_relay(voyage);
     }
 }
 
-void Link::absorb()
+void Link::depart(const Voyage& voyage)
 {
     if (asked_ && stage_ != Stage::ended) {
         const auto request = *std::exchange(asked_, std::nullopt);
@@ -263,14 +300,17 @@ void Link::absorb()
         }
         wake();
     } else if (stage_ == Stage::open) {
-        absorb_relay();
+        depart_relay(voyage);
     }
-    for (auto* end : {&outer_, &plain_}) {
-        if (stage_ != Stage::ended && end->stream.open() && !end->stream.flush()) {
-            this->end(Reason::closed, "a connection broke");
-        }
+    settle();
+}
+
+void Link::absorb(Voyage& voyage)
+{
+    if (stage_ == Stage::open) {
+        absorb_relay(voyage);
+        settle();
     }
-    update_wishes();
 }
 
 // [GATE-2] A handshake that went wrong: the server's side closes, the client's tries again.
@@ -288,6 +328,11 @@ void Link::refuse(const Error& error)
 
 void Link::on_tick(Clock::time_point now)
 {
+    for (const auto* end : {&outer_, &plain_}) {
+        if (stage_ == Stage::open && end->gone && now - end->gone_since > drain_time) {
+            this->end(Reason::closed, "a side is gone, and the other one does not take what it sent before");
+        }
+    }
     if (stage_ == Stage::open) {
         beat(outer_, now);
         if (stage_ == Stage::open) {

@@ -26,9 +26,11 @@ class Link {
     // Whoever was parked may begin.
     void begin();
 
-    // A turn: first every link says what it wants of the chamber, then the crossing runs, then each takes its answers.
-    void gather();
-    void absorb();
+    // A turn: first every link says what it wants of the chamber; then the crossing runs and the voyage departs, and
+    // each takes its answer of the crossing. What comes of the voyage it takes in a later turn, when that is back.
+    void gather(Voyage& voyage);
+    void depart(const Voyage& voyage);
+    void absorb(Voyage& voyage);
 
     // Handshake time, heartbeats, reconnects.
     void on_tick(Clock::time_point now);
@@ -85,21 +87,27 @@ class Link {
         Loop::Wish wish;
         std::uint8_t minor = 1;
         bool full_frames = false; // more whole frames than one turn takes
+        bool gone = false;        // it has closed; what it sent before still goes on
+        std::size_t coming = 0;   // octets on their way to it
+        Clock::time_point gone_since{};
         Clock::time_point heard{};
         Clock::time_point pinged{};
         std::chrono::milliseconds ttl{0};           // the peer's own, from its PING
         std::vector<std::vector<std::uint8_t>> say; // commands of our own, to be sent there
         std::size_t said = 0;                       // of these, on their way in this turn
     };
-    // What is on its way through the chamber in one direction in this turn: a range of Hub::passing. The octets are in
-    // the room of the receiving end's output.
+    // What is on its way through the chamber in one direction in one voyage: a range of Voyage::passing.
     struct Flow {
         std::size_t first = 0;
         std::size_t count = 0;
-        std::size_t wire_bytes = 0;
-        std::uint8_t* room = nullptr;
-        Status broken;
+        std::size_t wire_bytes = 0; // of the input
+        std::size_t room_bytes = 0;
+        Buffer* room = nullptr;
+        Status broken; // what came behind it
+
+        [[nodiscard]] bool under_way() const noexcept { return count > 0 || !broken; }
     };
+    using Flows = std::array<Flow, 2>; // one of each voyage
 
     // A message on its way in pieces.
     struct Large {
@@ -111,7 +119,10 @@ class Link {
 
     // link.cpp
     void wake();
+    void settle();
     void update_wishes();
+    [[nodiscard]] bool drains(const End& from) const noexcept;
+    [[nodiscard]] static bool is_full(const End& to) noexcept;
     void refuse(const Error& error);
     [[nodiscard]] bool is_server() const noexcept { return route_->config.side == Side::server; }
     [[nodiscard]] Status step(bool& moved);
@@ -160,12 +171,16 @@ class Link {
     void note_trust();
 
     // link_relay.cpp
-    void gather_relay();
-    void absorb_relay();
-    void gather_inward();
-    void gather_outward();
-    void absorb_inward();
-    void absorb_outward();
+    void gather_relay(Voyage& voyage);
+    void depart_relay(const Voyage& voyage);
+    void absorb_relay(const Voyage& voyage);
+    void gather_inward(Voyage& voyage);
+    void gather_outward(Voyage& voyage);
+    void absorb_inward(const Voyage& voyage);
+    void absorb_outward(const Voyage& voyage);
+    void go_on_when_not_full();
+    [[nodiscard]] bool may_board(End& from, const End& to) noexcept;
+    [[nodiscard]] bool is_under_way(const End& from) const noexcept;
     [[nodiscard]] Status relay_unprotected(End& from, End& to);
     template <typename Take>
     void take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take take);
@@ -180,7 +195,7 @@ class Link {
     [[nodiscard]] Result<Passage> take_command(End& from, const End& to, Bytes body);
     void say(End& to, Bytes command);
     void write_said(End& to);
-    [[nodiscard]] Status pass_on(const Passing& passing, std::size_t& written);
+    [[nodiscard]] Status pass_on(const Voyage& voyage, const Passing& one, MutableBytes room, std::size_t& written);
     void beat(End& end, Clock::time_point now);
 
     // link_large.cpp
@@ -230,8 +245,9 @@ class Link {
     std::chrono::milliseconds backoff_{0};
     Clock::time_point retry_at_{};
     Traffic traffic_;
-    Flow inward_;
-    Flow outward_;
+    Flows inward_;
+    Flows outward_;
+    std::size_t boarding_room_ = 0; // how many frames the voyage at hand still takes
     std::unique_ptr<Large> large_inward_;
     std::unique_ptr<Large> large_outward_;
 };

@@ -12,8 +12,7 @@ namespace curve = protocol::curve;
 namespace zmtp = protocol::zmtp;
 
 constexpr std::size_t piece_bytes_max = airlock::message_bytes_max;
-constexpr std::size_t head_bytes = zmtp::frame_head_bytes_max;  // a large frame is a long one
-constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
+constexpr std::size_t head_bytes = zmtp::frame_head_bytes_max; // a large frame is a long one
 constexpr std::size_t tag_at = curve::MESSAGE.size() + curve::short_nonce_bytes;
 
 void write_head(MutableBytes at, std::uint8_t flags, std::size_t body_bytes) noexcept
@@ -137,10 +136,6 @@ bool Link::is_large_next(const End& from) const noexcept
 Status Link::gather_large(End& from)
 {
     const bool inward = &from == &outer_;
-    const auto& other = inward ? plain_ : outer_;
-    if (other.stream.output_bytes() >= output_bytes_max) {
-        return {};
-    }
     auto& large = inward ? large_inward_ : large_outward_;
     if (large == nullptr) {
         const auto head = TRY(zmtp::read_frame_head(from.stream.input()));
@@ -151,7 +146,9 @@ Status Link::gather_large(End& from)
     if (large == nullptr) {
         return {};
     }
-    return inward ? pass_large_inward() : pass_large_outward();
+    TRY(inward ? pass_large_inward() : pass_large_outward());
+    from.full_frames = large != nullptr && !from.stream.input().empty(); // the next piece is there already
+    return {};
 }
 
 } // namespace caisson::services::gateway

@@ -4,6 +4,7 @@
 #include "services/gateway/link.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace caisson::services::gateway {
 namespace {
@@ -12,11 +13,10 @@ namespace curve = protocol::curve;
 namespace zmtp = protocol::zmtp;
 
 constexpr std::size_t message_body_bytes_max = airlock::message_bytes_max + curve::message_overhead_bytes;
-constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
 // [GATE-7] What a turn takes each way. Who has something to do shares it, so that one that floods leaves the others
 // theirs; the crossing is as large as all of it.
-constexpr std::size_t turn_frames = Crossing::messages_max;
-constexpr std::size_t turn_bytes = std::size_t{1} << 20U;
+constexpr std::size_t turn_frames = Voyage::messages_max;
+constexpr std::size_t turn_bytes = std::size_t{512} << 10U; // two voyages fit into the ring
 constexpr std::size_t share_frames_min = 16;
 constexpr std::size_t share_bytes_min = std::size_t{64} << 10U;
 constexpr std::size_t short_head_bytes = 2;
@@ -59,15 +59,15 @@ bool is_whole_message(std::uint8_t plain) noexcept
 
 void Link::break_off(const Error& error)
 {
-    const auto reason = error.kind == Kind::exhausted ? Reason::too_large
-                        : error.kind == Kind::expired ? (is_unlisted() ? Reason::revoked : Reason::untrusted)
-                                                      : Reason::bad_message;
+    const auto reason = error.kind == Kind::exhausted     ? Reason::too_large
+                        : error.kind == Kind::expired     ? (is_unlisted() ? Reason::revoked : Reason::untrusted)
+                        : error.kind == Kind::unavailable ? Reason::chamber_lost
+                                                          : Reason::bad_message;
     end(reason, std::string("cut off: ") + error.what);
 }
 
-void Link::gather_relay()
+void Link::gather_relay(Voyage& voyage)
 {
-    inward_ = outward_ = {};
     if (!route_->is_protected()) {
         auto done = relay_unprotected(outer_, plain_);
         if (done) {
@@ -78,8 +78,28 @@ void Link::gather_relay()
         }
         return;
     }
-    gather_inward();
-    gather_outward();
+    gather_inward(voyage);
+    gather_outward(voyage);
+    if (inward_[voyage.index()].under_way() || outward_[voyage.index()].under_way()) {
+        voyage.links.push_back(this);
+    }
+}
+
+bool Link::is_under_way(const End& from) const noexcept
+{
+    const auto& flows = &from == &outer_ ? inward_ : outward_;
+    return flows[0].under_way() || flows[1].under_way();
+}
+
+// Not behind something that broke, and not while too much waits for the other side: then as soon as it does not.
+bool Link::may_board(End& from, const End& to) noexcept
+{
+    const auto& flows = &from == &outer_ ? inward_ : outward_;
+    if (!flows[0].broken || !flows[1].broken || to.gone) {
+        return false;
+    }
+    from.full_frames = is_full(to);
+    return !from.full_frames;
 }
 
 // [GATE-8] Whole frames of one side, as many as a turn takes; `take` says what each needs of the other side's room.
@@ -89,12 +109,15 @@ void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take t
     auto rest = from.stream.input();
     std::size_t bytes = 0;
     if (is_large_next(from)) {
-        from.full_frames = false;
+        from.full_frames = is_under_way(from); // first those before it
+        if (from.full_frames) {
+            return;
+        }
         flow.broken = gather_large(from);
         return;
     }
     const auto share = std::max(share_frames_min, turn_frames / hub_.sharers);
-    const auto frames_max = std::min(share, hub_.crossing.room_for_messages());
+    const auto frames_max = std::min(share, boarding_room_);
     const auto bytes_max = std::max(share_bytes_min, turn_bytes / hub_.sharers);
     from.full_frames = false;
     while (true) {
@@ -126,18 +149,20 @@ void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take t
     }
 }
 
-void Link::gather_inward()
+void Link::gather_inward(Voyage& voyage)
 {
-    if (plain_.stream.output_bytes() >= output_bytes_max) {
+    if (!may_board(outer_, plain_)) {
         return;
     }
     write_said(plain_);
-    auto& passing = hub_.passing;
-    inward_.first = passing.size();
+    auto& passing = voyage.passing;
+    auto& flow = inward_[voyage.index()];
+    flow.first = passing.size();
+    boarding_room_ = voyage.room_for_messages();
     std::size_t total = 0;
     std::vector<Bytes>& bodies = hub_.bodies;
     bodies.clear();
-    take_frames(outer_, inward_, std::min<std::size_t>(message_body_bytes_max, route_->config.message_bytes_max),
+    take_frames(outer_, flow, std::min<std::size_t>(message_body_bytes_max, route_->config.message_bytes_max),
                 [&](const zmtp::Frame& frame) -> Status {
                     if (frame.body.size() < curve::message_bytes_min) {
                         return fail(Kind::malformed, "a MESSAGE is too short");
@@ -149,24 +174,29 @@ void Link::gather_inward()
                     total += one.head_bytes + one.text_bytes;
                     passing.push_back(one);
                     bodies.push_back(frame.body);
-                    ++inward_.count;
+                    ++flow.count;
                     return {};
                 });
-    inward_.room = inward_.count > 0 ? plain_.stream.output().room(total).data() : nullptr;
-    for (std::size_t index = 0; index < inward_.count; ++index) {
-        auto& one = passing[inward_.first + index];
-        one.ticket =
-            hub_.crossing.process(session_, bodies[index], {inward_.room + one.at + one.head_bytes, one.text_bytes});
+    if (flow.count == 0) {
+        return;
+    }
+    flow.room_bytes = total;
+    flow.room = &voyage.room(total);
+    const auto room = flow.room->room(total);
+    for (std::size_t index = 0; index < flow.count; ++index) {
+        auto& one = passing[flow.first + index];
+        one.ticket = voyage.process(session_, bodies[index], room.subspan(one.at + one.head_bytes, one.text_bytes));
     }
 }
 
-void Link::gather_outward()
+void Link::gather_outward(Voyage& voyage)
 {
-    if (outer_.stream.output_bytes() >= output_bytes_max) {
+    if (!may_board(plain_, outer_)) {
         return;
     }
-    auto& passing = hub_.passing;
-    outward_.first = passing.size();
+    auto& passing = voyage.passing;
+    auto& flow = outward_[voyage.index()];
+    flow.first = passing.size();
     std::size_t total = 0;
     auto& texts = hub_.texts;
     texts.clear();
@@ -180,14 +210,15 @@ void Link::gather_outward()
         total += one.head_bytes + body_bytes;
         passing.push_back(one);
         texts.push_back({session_, inner_flags(passage.flags), passage.octet, passage.body});
-        ++outward_.count;
+        ++flow.count;
     };
-    outer_.said = std::min(outer_.say.size(), hub_.crossing.room_for_messages());
+    boarding_room_ = voyage.room_for_messages();
+    outer_.said = std::min(outer_.say.size(), boarding_room_);
     for (std::size_t index = 0; index < outer_.said; ++index) {
         add({true, zmtp::frame_command, {}, outer_.say[index]});
     }
     const auto body_bytes_max = std::min<std::size_t>(airlock::message_bytes_max, route_->config.message_bytes_max);
-    take_frames(plain_, outward_, body_bytes_max, [&](const zmtp::Frame& frame) -> Status {
+    take_frames(plain_, flow, body_bytes_max, [&](const zmtp::Frame& frame) -> Status {
         Passage passage{true, frame.flags, {}, frame.body};
         if ((frame.flags & zmtp::frame_command) != 0) {
             passage = TRY(take_command(plain_, outer_, frame.body));
@@ -198,39 +229,56 @@ void Link::gather_outward()
         add(passage);
         return {};
     });
-    outward_.room = outward_.count > 0 ? outer_.stream.output().room(total).data() : nullptr;
-    for (std::size_t index = 0; index < outward_.count; ++index) {
-        auto& one = passing[outward_.first + index];
+    if (flow.count == 0) {
+        return;
+    }
+    flow.room_bytes = total;
+    flow.room = &voyage.room(total);
+    const auto room = flow.room->room(total);
+    for (std::size_t index = 0; index < flow.count; ++index) {
+        auto& one = passing[flow.first + index];
         const auto body_bytes = one.text_bytes + curve::message_overhead_bytes;
-        write_head(outward_.room + one.at, 0, body_bytes); // MESSAGE travels as a message, as libzmq wants it
-        one.ticket = hub_.crossing.produce(texts[index], {outward_.room + one.at + one.head_bytes, body_bytes});
+        write_head(&room[one.at], 0, body_bytes); // MESSAGE travels as a message, as libzmq wants it
+        one.ticket = voyage.produce(texts[index], room.subspan(one.at + one.head_bytes, body_bytes));
     }
 }
 
-void Link::absorb_relay()
+// The chamber has its copy of what boarded.
+void Link::depart_relay(const Voyage& voyage)
 {
-    absorb_inward();
-    if (stage_ == Stage::open) {
-        absorb_outward();
-    }
-    const auto goes_on = [](const End& from, const End& to) {
-        return from.full_frames && to.stream.output_bytes() < output_bytes_max;
-    };
-    if (stage_ == Stage::open && (goes_on(outer_, plain_) || goes_on(plain_, outer_))) {
+    auto& inward = inward_[voyage.index()];
+    auto& outward = outward_[voyage.index()];
+    plain_.coming += inward.room_bytes;
+    outer_.coming += outward.room_bytes;
+    outer_.stream.consume(std::exchange(inward.wire_bytes, 0));
+    plain_.stream.consume(std::exchange(outward.wire_bytes, 0));
+    outer_.say.erase(outer_.say.begin(),
+                     outer_.say.begin() + static_cast<std::ptrdiff_t>(std::exchange(outer_.said, 0)));
+    go_on_when_not_full();
+}
+
+void Link::go_on_when_not_full()
+{
+    if ((outer_.full_frames && !is_full(plain_)) || (plain_.full_frames && !is_full(outer_))) {
         wake();
     }
 }
 
-// Moves one text to where the frames before it end: some of those may have been commands that go no further.
-Status Link::pass_on(const Passing& one, std::size_t& written)
+void Link::absorb_relay(const Voyage& voyage)
 {
-    const auto size = TRY(hub_.crossing.processed(one.ticket));
-    if (size != one.text_bytes) {
-        return fail(Kind::unavailable, "the chamber's answer is out of bounds");
+    absorb_inward(voyage);
+    if (stage_ == Stage::open) {
+        absorb_outward(voyage);
     }
-    auto flags = plain_flags(hub_.crossing.flags(one.ticket));
-    auto* const text = inward_.room + one.at + one.head_bytes;
-    Passage passage{true, flags, {}, {text, size}};
+    go_on_when_not_full();
+}
+
+// Moves one text to where the frames before it end: some of those may have been commands that go no further.
+Status Link::pass_on(const Voyage& voyage, const Passing& one, MutableBytes room, std::size_t& written)
+{
+    TRY(voyage.outcome(one.ticket));
+    const auto flags = plain_flags(voyage.flags(one.ticket));
+    Passage passage{true, flags, {}, room.subspan(one.at + one.head_bytes, one.text_bytes)};
     if ((flags & zmtp::frame_command) != 0) {
         passage = TRY(take_command(outer_, plain_, passage.body));
         if (!passage.forward) {
@@ -239,7 +287,7 @@ Status Link::pass_on(const Passing& one, std::size_t& written)
     }
     const auto body_bytes = passage.octet.size() + passage.body.size(); // never more than the command had
     const auto head_bytes = head_bytes_of(body_bytes);
-    auto* const to = inward_.room + written;
+    auto* const to = room.data() + written;
     if (to + head_bytes + passage.octet.size() != passage.body.data()) {
         std::memmove(to + head_bytes + passage.octet.size(), passage.body.data(), passage.body.size());
     }
@@ -251,19 +299,22 @@ Status Link::pass_on(const Passing& one, std::size_t& written)
     return {};
 }
 
-void Link::absorb_inward()
+void Link::absorb_inward(const Voyage& voyage)
 {
-    std::size_t written = 0;
-    Status status = inward_.broken;
-    for (std::size_t index = 0; index < inward_.count; ++index) {
-        if (const auto passed = pass_on(hub_.passing[inward_.first + index], written); !passed) {
-            status = passed;
-            break;
+    const auto flow = std::exchange(inward_[voyage.index()], {});
+    plain_.coming -= flow.room_bytes;
+    Status status = flow.broken;
+    if (flow.count > 0) {
+        std::size_t written = 0;
+        const auto room = flow.room->room(flow.room_bytes);
+        for (std::size_t index = 0; index < flow.count; ++index) {
+            if (const auto passed = pass_on(voyage, voyage.passing[flow.first + index], room, written); !passed) {
+                status = passed;
+                break;
+            }
         }
-    }
-    if (inward_.count > 0) {
-        plain_.stream.output().commit(written);
-        outer_.stream.consume(inward_.wire_bytes);
+        flow.room->commit(written);
+        plain_.stream.give(std::move(*flow.room));
     }
     if (!status) {
         static_cast<void>(plain_.stream.flush()); // what was good before it
@@ -271,28 +322,26 @@ void Link::absorb_inward()
     }
 }
 
-void Link::absorb_outward()
+void Link::absorb_outward(const Voyage& voyage)
 {
-    std::size_t written = 0;
-    Status status = outward_.broken;
-    for (std::size_t index = 0; index < outward_.count; ++index) {
-        const auto& one = hub_.passing[outward_.first + index];
-        const auto& produced = hub_.crossing.produced(one.ticket);
-        if (!produced || *produced != one.text_bytes + curve::message_overhead_bytes) {
-            status = produced ? fail(Kind::unavailable, "the chamber's answer is out of bounds")
-                              : Status(std::unexpected(produced.error()));
-            break;
+    const auto flow = std::exchange(outward_[voyage.index()], {});
+    outer_.coming -= flow.room_bytes;
+    Status status = flow.broken;
+    if (flow.count > 0) {
+        std::size_t written = 0;
+        for (std::size_t index = 0; index < flow.count; ++index) {
+            const auto& one = voyage.passing[flow.first + index];
+            if (const auto produced = voyage.outcome(one.ticket); !produced) {
+                status = produced;
+                break;
+            }
+            written = one.at + one.head_bytes + one.text_bytes + curve::message_overhead_bytes;
+            traffic_.messages_out += one.counts ? 1 : 0;
+            traffic_.bytes_out += one.text_bytes;
         }
-        written = one.at + one.head_bytes + *produced;
-        traffic_.messages_out += one.counts ? 1 : 0;
-        traffic_.bytes_out += one.text_bytes;
+        flow.room->commit(written);
+        outer_.stream.give(std::move(*flow.room));
     }
-    if (outward_.count > 0) {
-        outer_.stream.output().commit(written);
-    }
-    outer_.say.erase(outer_.say.begin(),
-                     outer_.say.begin() + static_cast<std::ptrdiff_t>(std::exchange(outer_.said, 0)));
-    plain_.stream.consume(outward_.wire_bytes);
     if (!status) {
         static_cast<void>(outer_.stream.flush());
         break_off(status.error());
@@ -302,11 +351,12 @@ void Link::absorb_outward()
 // [ZMTP-6] PLAIN and NULL: nothing is encrypted, but limits, heartbeats and subscriptions are minded all the same.
 Status Link::relay_unprotected(End& from, End& to)
 {
-    if (to.stream.output_bytes() >= output_bytes_max) {
+    if (!may_board(from, to)) {
         return {};
     }
     write_said(to);
     Flow flow;
+    boarding_room_ = turn_frames;
     take_frames(from, flow, std::min<std::uint64_t>(route_->config.message_bytes_max, SIZE_MAX),
                 [&](const zmtp::Frame& frame) -> Status {
                     Passage passage{true, frame.flags, {}, frame.body};

@@ -5,12 +5,29 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
+#include <span>
 #include <utility>
 
 namespace caisson::services::gateway {
 namespace {
 
 constexpr std::size_t ready_max = 512; // in one turn; the others are next
+
+// A sandbox may know no pause shorter than a millisecond: then it is not made at all, and whoever waits shortly asks
+// again and again.
+int wait_for_events(int descriptor, std::span<epoll_event> events, std::chrono::microseconds longest)
+{
+    const auto count = static_cast<int>(events.size());
+    const auto whole = std::chrono::duration_cast<std::chrono::milliseconds>(longest);
+    if (whole == longest) {
+        return ::epoll_wait(descriptor, events.data(), count, static_cast<int>(whole.count()));
+    }
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(longest);
+    const timespec time{seconds.count(), std::chrono::nanoseconds(longest - seconds).count()};
+    const int ready = ::epoll_pwait2(descriptor, events.data(), count, &time, nullptr);
+    return ready < 0 && errno != EINTR ? ::epoll_wait(descriptor, events.data(), count, 0) : ready;
+}
 
 } // namespace
 
@@ -56,10 +73,10 @@ void Loop::forget(int descriptor, Wish& known) const
     }
 }
 
-void Loop::wait(std::chrono::milliseconds longest) const
+void Loop::wait(std::chrono::microseconds longest) const
 {
     std::array<epoll_event, ready_max> events;
-    const int count = ::epoll_wait(descriptor_, events.data(), events.size(), static_cast<int>(longest.count()));
+    const int count = wait_for_events(descriptor_, events, longest);
     for (int index = 0; index < count; ++index) {
         const auto& event = events[static_cast<std::size_t>(index)];
         static_cast<Watcher*>(event.data.ptr)

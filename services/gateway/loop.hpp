@@ -41,7 +41,7 @@ class Loop {
     void forget(int descriptor, Wish& known) const;
 
     // Tells every watcher that is ready, once. A watcher must stay alive until this returns.
-    void wait(std::chrono::milliseconds longest) const;
+    void wait(std::chrono::microseconds longest) const;
 
   private:
     explicit Loop(int descriptor) noexcept

@@ -10,6 +10,7 @@
 #include "services/gateway/metrics.hpp"
 #include "services/gateway/resolver.hpp"
 #include "services/gateway/stream.hpp"
+#include "services/gateway/voyage.hpp"
 #include "services/gateway/zap_client.hpp"
 
 #include <algorithm>
@@ -53,15 +54,6 @@ struct Route {
 class Link;
 using Links = std::list<std::unique_ptr<Link>>;
 
-// One frame on its way through the chamber.
-struct Passing {
-    Crossing::Ticket ticket = 0;
-    std::size_t at = 0; // of its frame, in the room
-    std::size_t head_bytes = 0;
-    std::size_t text_bytes = 0;
-    bool counts = false; // the last part of a message, not a command
-};
-
 // What the gateway lends its links.
 struct Shared {
     Loop& loop;
@@ -75,12 +67,11 @@ struct Hub : Shared {
     // Asked to keep the results of live clients fresh, and once for those who are not admitted, so that their next try
     // may succeed. Null while no key is gated.
     host::net::TrustFeeder* feeder = nullptr;
-    std::vector<Link*> awake;     // have something to do in this turn
-    std::size_t sharers = 1;      // how many share this turn
-    bool hurried = false;         // others wait for a place among all handshakes: those under way have less time
-    std::vector<Passing> passing; // of this turn, of all links
-    std::vector<Bytes> bodies;    // of one link, while it gathers
-    std::vector<Crossing::Text> texts;
+    std::vector<Link*> awake;  // have something to do in this turn
+    std::size_t sharers = 1;   // how many share this turn
+    bool hurried = false;      // others wait for a place among all handshakes: those under way have less time
+    std::vector<Bytes> bodies; // of one link, while it gathers
+    std::vector<Voyage::Text> texts;
     // Sources in their handshake and over it.
     virtual void on_authenticated(Link& link) = 0;
     virtual void on_ended(Link& link) = 0;

@@ -16,6 +16,10 @@ using host::enclave::root_name;
 
 constexpr std::chrono::milliseconds tick{100};
 constexpr std::uint64_t list_ticks = 3; // between two looks whether a list was written anew
+// While the chamber works and there is nothing else to do: whatever comes is heard at once, and the CPU is somebody
+// else's meanwhile. What takes longer than all of these is slept for as for any request.
+constexpr std::chrono::microseconds nap{25};
+constexpr int naps_max = 40;
 
 // Who keeps out whom the lists do not name.
 std::string enforced_by(const Route& route)
@@ -157,7 +161,9 @@ void Gateway::bury()
     if (ended_.empty()) {
         return;
     }
-    std::erase_if(awake, [](const Link* link) { return link->ended(); });
+    for (auto* list : {&awake, &voyages_[0].links, &voyages_[1].links}) {
+        std::erase_if(*list, [](const Link* link) { return link->ended(); });
+    }
     for (const auto* link : std::exchange(ended_, {})) { // of ten thousand few: nobody looks at the others
         links_.erase(link->place);
     }
@@ -228,28 +234,69 @@ void Gateway::end_refused_sessions()
     }
 }
 
-void Gateway::turn()
+void Gateway::wait_for_work(Voyage& sailing)
 {
-    loop.wait(awake.empty() ? std::chrono::duration_cast<std::chrono::milliseconds>(tick)
-                            : std::chrono::milliseconds(0));
-    if (chamber_watch_.ended) { // before anybody is noted who may not outlive this
-        mind_chamber();
+    const bool busy = !awake.empty() || sailing.under_way();
+    loop.wait(busy ? std::chrono::microseconds(0) : tick);
+    for (int naps = 0; naps < naps_max && sailing.under_way() && awake.empty() && !chamber_watch_.ended; ++naps) {
+        if (sailing.answered()) {
+            break;
+        }
+        loop.wait(nap);
     }
+}
+
+// Whoever is awake: a step of its handshake, or what it has for the other side.
+void Gateway::board(Voyage& voyage)
+{
     auto now_awake = std::exchange(awake, {});
     if (now_awake.size() > 1) { // [GATE-7] whoever is first, so that what is over falls to each of them in turn
         const auto first = ++turns_ % now_awake.size();
         std::rotate(now_awake.begin(), now_awake.begin() + static_cast<std::ptrdiff_t>(first), now_awake.end());
     }
     sharers = std::max<std::size_t>(now_awake.size(), 1);
-    passing.clear();
     for (auto* link : now_awake) {
-        link->gather();
+        link->gather(voyage);
     }
     crossing.run();
+    if (!voyage.links.empty()) {
+        voyage.depart();
+    }
     for (auto* link : now_awake) {
-        link->absorb();
+        link->depart(voyage);
     }
     crossing.clear();
+}
+
+void Gateway::land(Voyage& voyage)
+{
+    voyage.arrive();
+    for (auto* link : voyage.links) {
+        link->absorb(voyage);
+    }
+    voyage.clear();
+}
+
+// [GATE-19] One voyage is in the chamber while the next one boards. They come back in the order of their departure, so
+// that the frames of a link keep theirs.
+void Gateway::turn()
+{
+    auto& boarding = voyages_[boarding_];
+    auto& sailing = voyages_[1 - boarding_];
+    wait_for_work(sailing);
+    if (chamber_watch_.ended) {
+        mind_chamber();
+    }
+    if (sailing.under_way() && (awake.empty() || sailing.answered())) {
+        land(sailing);
+    }
+    board(boarding);
+    if (sailing.under_way()) {
+        land(sailing);
+    }
+    if (boarding.under_way()) {
+        boarding_ = 1 - boarding_;
+    }
     bury();
     tick_all();
     bury();

@@ -180,6 +180,90 @@ def one_source_takes_no_other_sources_place(home):  # [GATE-3] [GATE-18] [CURVE-
             one.close()
 
 
+class Numbers:
+    """A client that sends numbers, as fast as they are taken, from a thread of its own."""
+
+    def __init__(self, gateway, server_key, letter):
+        self.public, secret = zmq.curve_keypair()
+        self.socket = gateway.curve_client(zmq.PUSH, server_key, gateway.ipc("in"), keys=(self.public, secret),
+                                           sndtimeo=100, sndhwm=1000)
+        self.letter, self.stopped = letter, False
+        self.thread = threading.Thread(target=self.send)
+        self.thread.start()
+
+    def send(self):
+        number = 0
+        while not self.stopped:
+            try:
+                self.socket.send(self.letter + b"%08d" % number + self.letter * (number % 1500))
+                number += 1
+            except zmq.Again:
+                pass
+
+    def stop(self):
+        self.stopped = True
+        self.thread.join()
+
+
+def receive_numbers(sink, last, wanted):
+    """Until so many more have come of each letter in `wanted`; those of a letter only rise, and each comes whole."""
+    more = dict.fromkeys(wanted, 0)
+    end = time.monotonic() + 60
+    while any(more[letter] < wanted[letter] for letter in wanted):
+        expect(time.monotonic() < end, f"within 60 s came {more}")
+        text = sink.recv()
+        letter, number = text[:1], int(text[1:9])
+        expect(text[9:] == letter * (number % 1500), f"a message of {letter} is not what was sent")
+        expect(number > last.get(letter, -1), f"{number} of {letter} came after {last.get(letter)}")
+        last[letter] = number
+        if letter in more:
+            more[letter] += 1
+
+
+def frames_keep_their_order_when_a_chamber_dies_at_work_and_a_reload_ends_sessions(home):  # [GATE-19]
+    with Gateway(home) as gateway:
+        key = gateway.key("front")
+        gateway.start(listener(gateway, "in"), "in")
+        sink = gateway.socket(zmq.PULL, bind=gateway.ipc("in.app"))
+        clients = [Numbers(gateway, key, letter) for letter in (b"a", b"b", b"c")]
+        try:
+            last = {}
+            receive_numbers(sink, last, {b"a": 2000, b"b": 2000, b"c": 2000})
+            os.kill(chamber_of(gateway), signal.SIGKILL)
+            wait_until(lambda: restarts(gateway) == 1, "the killed chamber is started anew", 20)
+            receive_numbers(sink, last, {b"a": 2000, b"b": 2000, b"c": 2000})
+            kept = [client.public.decode() for client in clients[:2]]
+            gateway.write(listener(gateway, "in", more=f"allow = ['{kept[0]}', '{kept[1]}']\n"))
+            gateway.reload()
+            wait_until(lambda: gateway.metric("ended_total", "in", reason="revoked") == 1, "one is cut off", 10)
+            receive_numbers(sink, last, {b"a": 4000, b"b": 4000})
+        finally:
+            for client in clients:
+                client.stop()
+        said = gateway.stop()
+        bad = [line for line in said if line.get("reason") == "bad_message"]
+        expect(not bad, f"a message did not open: {bad}")
+
+
+def what_a_peer_sent_before_it_went_arrives_at_a_slow_program(home):  # [GATE-22]
+    with Gateway(home) as gateway:
+        key = gateway.key("front")
+        gateway.start(listener(gateway, "in"), "in")
+        sink = gateway.socket(zmq.PULL, rcvhwm=10, bind=gateway.ipc("in.app"))
+        count = 60
+        with zmq.Context() as context:  # leaving it waits until the gateway has taken all of it
+            public, secret = zmq.curve_keypair()
+            source = context.socket(zmq.PUSH)
+            source.linger = 20000
+            source.curve_publickey, source.curve_secretkey, source.curve_serverkey = public, secret, key.encode()
+            source.connect(gateway.ipc("in"))
+            for number in range(count):
+                source.send(b"%06d" % number + bytes(10000))
+        for number in range(count):
+            expect(sink.recv()[:6] == b"%06d" % number, f"message {number} of {count} is another")
+        wait_until(lambda: gateway.metric("ended_total", "in", reason="closed") == 1, "its link ends", 20)
+
+
 def a_log_that_nobody_reads_stops_no_message(home):  # [GATE-33]
     with Gateway(home) as gateway:
         key = gateway.key("front")
@@ -249,5 +333,7 @@ def vsock_carries_messages_or_is_refused_in_words(home):  # [GATE-17]
 if __name__ == "__main__":
     sys.exit(run_tests(sys.argv[1], [a_killed_or_hung_chamber_is_started_anew_and_sessions_are_made_again,
                                      one_source_takes_no_other_sources_place,
+                                     frames_keep_their_order_when_a_chamber_dies_at_work_and_a_reload_ends_sessions,
+                                     what_a_peer_sent_before_it_went_arrives_at_a_slow_program,
                                      a_log_that_nobody_reads_stops_no_message,
                                      vsock_carries_messages_or_is_refused_in_words]))

@@ -78,6 +78,24 @@ class RingClientTest : public testing::Test {
     Buffer output_ = Buffer(100);
 };
 
+// `count` calls that echo their number.
+struct Numbers {
+    explicit Numbers(std::size_t count, std::uint32_t first = 0)
+        : values(count)
+        , answers(count)
+    {
+        for (std::size_t index = 0; index < count; ++index) {
+            values[index] = first + static_cast<std::uint32_t>(index);
+            calls.push_back({1,
+                             {reinterpret_cast<std::uint8_t*>(&values[index]), 4},
+                             {reinterpret_cast<std::uint8_t*>(&answers[index]), 4},
+                             std::size_t{0}});
+        }
+    }
+    std::vector<std::uint32_t> values, answers;
+    std::vector<Enclave::Call> calls;
+};
+
 TEST_F(RingClientTest, an_answer_arrives_and_leaves_no_copy_in_the_arena)
 {
     const FakeChamber chamber(*ring_);
@@ -126,30 +144,68 @@ TEST_F(RingClientTest, a_call_too_large_fails_alone_in_its_batch)
     EXPECT_EQ(second, input_);
 }
 
-TEST_F(RingClientTest, heads_go_before_the_input_and_the_answer)
+TEST_F(RingClientTest, pieces_cross_behind_the_input_and_answers_go_on_in_pieces)
 {
     const FakeChamber chamber(*ring_);
     RingClient client(*ring_, alive, spin);
     const Buffer head(5, 3);
-    Buffer answer_head(7);
-    Enclave::Call call{1, input_, output_, std::size_t{0}, 60, head, answer_head, 0};
+    Buffer first(7);
+    Buffer second(50);
+    const std::vector<Bytes> inputs{Bytes(input_).first(40), {}, Bytes(input_).first(60)};
+    const std::vector<MutableBytes> outputs{second, {}, output_};
+    Enclave::Call call{1, head, first, std::size_t{0}, 60, {}, {}};
+    call.more_input = Enclave::Pieces<Bytes>(inputs);
+    call.more_output = Enclave::Pieces<MutableBytes>(outputs);
     client.call_many({&call, 1});
-    EXPECT_EQ(call.result.value_or(0), 98U);
-    EXPECT_EQ(answer_head, (Buffer{3, 3, 3, 3, 3, 7, 7}));
-    EXPECT_EQ(Buffer(output_.begin(), output_.begin() + 98), Buffer(98, 7));
+    EXPECT_EQ(call.result.value_or(0), 105U);
+    EXPECT_EQ(first, (Buffer{3, 3, 3, 3, 3, 7, 7}));
+    EXPECT_EQ(second, Buffer(50, 7));
+    EXPECT_EQ(Buffer(output_.begin(), output_.begin() + 48), Buffer(48, 7));
+    EXPECT_EQ(output_[48], 0) << "nothing is written behind the answer";
+    for (std::size_t index = 0; index < 512; ++index) {
+        ASSERT_EQ(ring_->arenas[0][index], 0) << index;
+    }
 }
 
-TEST_F(RingClientTest, an_answer_shorter_than_its_head_or_longer_than_both_is_not_believed)
+TEST_F(RingClientTest, pieces_that_are_larger_than_a_request_are_refused)
 {
     const FakeChamber chamber(*ring_);
     RingClient client(*ring_, alive, spin);
-    Buffer answer_head(7);
-    Enclave::Call short_one{1, Bytes(input_).first(6), output_, std::size_t{0}, 60, {}, answer_head, 0};
-    client.call_many({&short_one, 1});
-    EXPECT_EQ(short_one.result.error().kind, Kind::unavailable);
-    Enclave::Call long_one{1, input_, MutableBytes(output_).first(50), std::size_t{0}, 60, {}, {}, 50};
-    client.call_many({&long_one, 1});
-    EXPECT_EQ(long_one.result.error().kind, Kind::unavailable);
+    const Buffer large(airlock::payload_bytes_max, 1);
+    const std::vector<Bytes> inputs{large, Bytes(large).first(1)};
+    Enclave::Call call{1, {}, output_, std::size_t{0}, 60, Enclave::Pieces<Bytes>(inputs), {}};
+    client.call_many({&call, 1});
+    EXPECT_EQ(call.result.error().kind, Kind::exhausted);
+    EXPECT_EQ(chamber.answered(), 0);
+}
+
+TEST_F(RingClientTest, an_answer_longer_than_all_its_pieces_is_not_believed)
+{
+    const FakeChamber chamber(*ring_, [](Slot& slot) { slot.output_size = slot.output_capacity + 1; });
+    RingClient client(*ring_, alive, spin);
+    const std::vector<MutableBytes> outputs{MutableBytes(output_).first(30), MutableBytes(output_).subspan(30, 20)};
+    Enclave::Call call{1, input_, {}, std::size_t{0}, 60, {}, Enclave::Pieces<MutableBytes>(outputs)};
+    client.call_many({&call, 1});
+    EXPECT_EQ(call.result.error().kind, Kind::unavailable);
+    EXPECT_EQ(output_, Buffer(100));
+}
+
+TEST_F(RingClientTest, whether_a_flight_is_answered_is_known_without_waiting)
+{
+    RingClient client(*ring_, alive, spin);
+    Numbers two(2);
+    const auto flight = client.submit(two.calls);
+    EXPECT_FALSE(client.answered(flight));
+    ring_->lanes[0].slots[0].status = SlotStatus::answered;
+    EXPECT_FALSE(client.answered(flight)) << "its last answer is not there";
+    ring_->lanes[0].slots[1].status = SlotStatus::answered;
+    EXPECT_TRUE(client.answered(flight));
+    client.reap(flight);
+    EXPECT_TRUE(client.answered(flight));
+    Numbers lost(1);
+    const auto last = client.submit(lost.calls);
+    client.abandon();
+    EXPECT_TRUE(client.answered(last)) << "nobody will answer it";
 }
 
 TEST_F(RingClientTest, an_answer_larger_than_its_room_is_not_believed)
@@ -181,24 +237,6 @@ TEST_F(RingClientTest, the_kind_a_chamber_gave_is_passed_on)
     RingClient client(*ring_, alive, spin);
     EXPECT_EQ(client.call(1, input_, output_).error().kind, Kind::expired);
 }
-
-// `count` calls that echo their number.
-struct Numbers {
-    explicit Numbers(std::size_t count, std::uint32_t first = 0)
-        : values(count)
-        , answers(count)
-    {
-        for (std::size_t index = 0; index < count; ++index) {
-            values[index] = first + static_cast<std::uint32_t>(index);
-            calls.push_back({1,
-                             {reinterpret_cast<std::uint8_t*>(&values[index]), 4},
-                             {reinterpret_cast<std::uint8_t*>(&answers[index]), 4},
-                             std::size_t{0}});
-        }
-    }
-    std::vector<std::uint32_t> values, answers;
-    std::vector<Enclave::Call> calls;
-};
 
 TEST_F(RingClientTest, several_flights_are_under_way_and_each_gets_its_own_answers)
 {

@@ -1,0 +1,110 @@
+// Voyage: the messages of all links of one turn on their way through the chamber, those of a session as one request, so
+// that the chamber works on them while the next turn is read and the one before it is written. One thread.
+#pragma once
+
+#include "airlock/curve/requests.hpp"
+#include "host/enclave/enclave.hpp"
+#include "services/gateway/buffer.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+namespace caisson::services::gateway {
+
+class Link;
+
+// One frame on its way.
+struct Passing {
+    std::size_t ticket = 0;
+    std::size_t at = 0; // of its frame, in the room
+    std::size_t head_bytes = 0;
+    std::size_t text_bytes = 0;
+    bool counts = false; // the last part of a message, not a command
+};
+
+class Voyage {
+  public:
+    static constexpr std::size_t messages_max = 2048; // of each direction
+
+    // `index`: 0 or 1, by which links tell their two voyages apart.
+    Voyage(host::enclave::Enclave& enclave, std::size_t index);
+    ~Voyage() { arrive(); }
+    Voyage(const Voyage&) = delete;
+    Voyage& operator=(const Voyage&) = delete;
+
+    [[nodiscard]] std::size_t index() const noexcept { return index_; }
+
+    // Room for answers, here so that a link may go before they come.
+    [[nodiscard]] Buffer& room(std::size_t bytes);
+
+    using Ticket = std::size_t;
+
+    // From text to MESSAGE body. `first` is an octet before the text, if there is one. Requires: room_for_messages.
+    struct Text {
+        std::uint32_t session = 0;
+        std::uint32_t flags = 0;
+        Bytes first;
+        Bytes text;
+    };
+    Ticket produce(const Text& text, MutableBytes body);
+    // From MESSAGE body to text.
+    Ticket process(std::uint32_t session, Bytes body, MutableBytes text);
+    [[nodiscard]] std::size_t room_for_messages() const noexcept
+    {
+        return messages_max - std::max(produced_count_, processed_count_);
+    }
+
+    // Hands all of it to the chamber; from here on the inputs are not looked at any more.
+    void depart();
+    [[nodiscard]] bool under_way() const noexcept { return under_way_; }
+    // Whether `arrive` does not have to wait.
+    [[nodiscard]] bool answered() const;
+    void arrive();
+
+    // After `arrive`. An answer fills what it was given, or it is none.
+    [[nodiscard]] Status outcome(Ticket ticket) const;
+    [[nodiscard]] std::uint32_t flags(Ticket ticket) const noexcept; // of a text
+
+    void clear();
+
+    std::vector<Link*> links;     // whoever is to be told when it is back
+    std::vector<Passing> passing; // of all links
+
+  private:
+    struct Message {
+        std::size_t run = 0;
+        std::size_t answer_end = 0; // in the answer to its run
+        ByteArray<9> head{};        // before its octets: size, flags, an octet more
+        ByteArray<4> flags{};       // of a text, as the chamber says
+    };
+    // A request.
+    struct Run {
+        airlock::curve::Request request{};
+        std::uint32_t session = 0;
+        std::size_t messages = 0;
+        std::size_t input_bytes = 0;
+        std::size_t answer_bytes = 0;
+        std::size_t first_input = 0; // of the pieces
+        std::size_t first_output = 0;
+    };
+
+    Message& add(airlock::curve::Request request, std::uint32_t session, std::size_t input_bytes,
+                 std::size_t answer_bytes);
+    void make_calls();
+
+    host::enclave::Enclave& enclave_; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
+    std::size_t index_;
+    std::vector<Message> messages_; // these five are never moved: they have their largest size from the start
+    std::vector<Run> runs_;
+    std::vector<Bytes> inputs_;
+    std::vector<MutableBytes> outputs_;
+    std::vector<host::enclave::Enclave::Call> calls_;
+    std::deque<Buffer> rooms_;
+    host::enclave::Enclave::Flight last_;
+    std::size_t produced_count_ = 0;
+    std::size_t processed_count_ = 0;
+    bool under_way_ = false;
+};
+
+} // namespace caisson::services::gateway
