@@ -41,7 +41,7 @@ std::string z85(Bytes bytes)
     return text;
 }
 
-std::string hex(Bytes bytes)
+std::string hex_text(Bytes bytes)
 {
     std::string text(2 * bytes.size(), '\0');
     write_hex(text, bytes);
@@ -64,9 +64,9 @@ void add_facts(JsonWriter& json, const KeyRecord& record, const std::optional<Gu
     json.begin_object().name("name").text(record.name).name("public_key").text(z85(record.public_key.bytes));
     json.name("handle").text(z85(record.handle.bytes)).name("gated").boolean(record.gated);
     json.name("verifier_key");
-    record.gated ? json.text(hex(record.verifier_key.bytes)) : json.null();
+    record.gated ? json.text(hex_text(record.verifier_key.bytes)) : json.null();
     json.name("list_key");
-    record.listed ? json.text(hex(record.list_key.bytes)) : json.null();
+    record.listed ? json.text(hex_text(record.list_key.bytes)) : json.null();
     json.name("platform");
     guard ? json.text(platform_name(guard->platform)) : json.null();
     json.name("root");
@@ -86,11 +86,11 @@ int print_facts(const KeyRecord& record, const Globals& globals)
     }
     std::string text = "name        " + record.name + "\npublic key  " + z85(record.public_key.bytes) +
                        "\nhandle      " + z85(record.handle.bytes) + "\ngate        ";
-    text += record.gated ? "admits only peers that the server with key\n            " + hex(record.verifier_key.bytes) +
-                               " trusts"
+    text += record.gated ? "admits only peers that the server with key\n            " +
+                               hex_text(record.verifier_key.bytes) + " trusts"
                          : "none: admits every peer with a right CURVE key";
     text += record.listed ? "\naccess list only those that a list names which is signed by\n            " +
-                                hex(record.list_key.bytes)
+                                hex_text(record.list_key.bytes)
                           : "";
     text += "\nchamber     " + (guard ? guard_text(*guard) : std::string("unknown"));
     return print_text(text + "\n");
