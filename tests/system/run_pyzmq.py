@@ -409,7 +409,8 @@ def what_cannot_run_says_why(home):
     status, _, err = home.run("run", "--", "/nonexistent/program")
     expect(status == 127 and "/nonexistent/program: No such file" in err, f"no program: {status} {err}")
     status, _, err = home.run("run", "--", "/etc/passwd")
-    expect(status == 126 and err.count("\n") == 1, f"no program: {status} {err}")
+    lines = [line for line in err.splitlines() if "keys on platform" not in line]
+    expect(status == 126 and len(lines) == 1, f"no program: {status} {err}")
     status, _, err = home.run("run", "--key", "none", "--", "/bin/true")
     expect(status == 66 and "key none" in err, f"no such key: {status} {err}")
 
