@@ -44,25 +44,6 @@ TEST_F(EmulatorEntry, memory_inside_stays_between_entries_and_threads)
     EXPECT_EQ(answer(Command::keep, 7, 0, 2), 6U);
 }
 
-TEST_F(EmulatorEntry, three_threads_are_inside_at_once)
-{
-    std::vector<std::thread> threads;
-    std::array<Exit, 3> exits;
-    for (std::size_t index = 0; index < exits.size(); ++index) {
-        threads.emplace_back([&, index] {
-            ASSERT_TRUE(enclave_.attach_thread());
-            exits[index] = run(Command::meet, exits.size(), 0, index);
-        });
-    }
-    for (auto& thread : threads) {
-        thread.join();
-    }
-    for (const auto& exit : exits) {
-        EXPECT_FALSE(exit.by_exception);
-        EXPECT_EQ(exit.rdi, exits.size());
-    }
-}
-
 TEST_F(EmulatorEntry, a_busy_thread_is_not_entered_again)
 {
     std::atomic<std::uint32_t> flag = 0;
