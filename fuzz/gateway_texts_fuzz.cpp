@@ -37,11 +37,10 @@ void read(unsigned kind, Bytes bytes)
 {
     const std::string text(text_of(bytes));
     switch (kind) {
-    case 0:
-    case 1: static_cast<void>(parse_key_list(text, "fuzz")); break;
-    case 2: static_cast<void>(parse_endpoint(text)); break;
-    case 3: read_as_request(text); break;
-    case 4: static_cast<void>(read_http_answer(text)); break;
+    case 0: static_cast<void>(parse_key_list(text, "fuzz")); break;
+    case 1: static_cast<void>(parse_endpoint(text)); break;
+    case 2: read_as_request(text); break;
+    case 3: static_cast<void>(read_http_answer(text)); break;
     default: read_as_zap(bytes);
     }
 }
@@ -52,7 +51,7 @@ void read(unsigned kind, Bytes bytes)
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size)
 {
     if (size > 0) {
-        caisson::services::gateway::read(input[0] % 6U, caisson::Bytes(input + 1, size - 1));
+        caisson::services::gateway::read(input[0] % 5U, caisson::Bytes(input + 1, size - 1));
     }
     return 0;
 }
