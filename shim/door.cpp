@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -125,9 +126,20 @@ Ring* map_from_run(const RingPlace& place) noexcept
     return ring;
 }
 
+// Whoever was killed and is not reaped by its parent is still there for kill(), but not for a pidfd.
 bool is_dead(std::uint32_t pid) noexcept
 {
-    return ::kill(static_cast<::pid_t>(pid), 0) != 0 && errno == ESRCH;
+    if (::kill(static_cast<::pid_t>(pid), 0) != 0 && errno == ESRCH) {
+        return true;
+    }
+    const auto descriptor = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    if (descriptor < 0) {
+        return errno == ESRCH; // or this kernel has no such call
+    }
+    ::pollfd ended{descriptor, POLLIN, 0};
+    const bool dead = ::poll(&ended, 1, 0) == 1;
+    ::close(descriptor);
+    return dead;
 }
 
 template <typename View>
@@ -301,9 +313,10 @@ Status Door::wait_for(Lane& lane, std::uint32_t position) noexcept
         tail = lane.tail.load(std::memory_order_acquire);
     }
     while (tail != position) {
-        if (chamber_is_gone() || now_ns() - began_ns > answer_ns_max) {
+        const bool gone = chamber_is_gone();
+        if (gone || now_ns() - began_ns > answer_ns_max) {
             is_gone_ = true;
-            return fail(Kind::unavailable, "the chamber has ended");
+            return fail(Kind::unavailable, gone ? "the chamber has ended" : "the chamber does not answer");
         }
         lane.producer_asleep.store(1, std::memory_order_seq_cst);
         tail = lane.tail.load(std::memory_order_seq_cst);

@@ -99,13 +99,31 @@ bool write_ping(MutableBytes text) noexcept
     return true;
 }
 
+// READY is metadata: one property without a name, whose value fills it. libzmq takes that for an open connection, and
+// closes none for good; what is sealed or comes there ends it as above.
+bool write_empty_property(MutableBytes metadata) noexcept
+{
+    constexpr std::size_t head = 1 + sizeof(std::uint32_t); // sizes of name and value
+    if (metadata.size() < head) {
+        return false;
+    }
+    std::memset(metadata.data(), 0, metadata.size());
+    const auto value_bytes = __builtin_bswap32(static_cast<std::uint32_t>(metadata.size() - head));
+    std::memcpy(&metadata[1], &value_bytes, sizeof value_bytes);
+    return true;
+}
+
 // The same for WELCOME, which brings a key and a cookie: with zeros for them the client's INITIATE is refused.
 bool write_stand_in(const unsigned char* nonce, const Keys& keys, MutableBytes text) noexcept
 {
     constexpr char message[] = "CurveZMQMESSAGES"; // to a client
+    constexpr char ready[] = "CurveZMQREADY---";
     constexpr char welcome[] = "WELCOME-";
     if (keys.public_key == nullptr && std::memcmp(nonce, message, sizeof message - 1) == 0) {
         return write_ping(text);
+    }
+    if (keys.public_key == nullptr && std::memcmp(nonce, ready, sizeof ready - 1) == 0) {
+        return write_empty_property(text);
     }
     if (keys.public_key != nullptr && std::memcmp(nonce, welcome, sizeof welcome - 1) == 0) {
         std::memset(text.data(), 0, text.size());

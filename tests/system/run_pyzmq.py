@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import zmq
@@ -377,6 +378,76 @@ def a_program_goes_on_when_its_chamber_is_killed_or_hangs(home):  # [SHIM-15]
         publisher.close()
 
 
+ASKS_UNTIL_ANSWERED = """
+import sys, zmq
+server_key, public, secret, address = (word.encode() for word in sys.argv[1:])
+client = zmq.Context().socket(zmq.DEALER)
+client.linger = 0
+client.curve_secretkey, client.curve_publickey, client.curve_serverkey = secret, public, server_key
+client.connect(address.decode())
+print("asks", flush=True)
+while not client.poll(100):
+    client.send(b"again")
+print(client.recv().decode(), flush=True)
+"""
+GREETING_AND_WELCOME_BYTES = 64 + 170
+
+
+class HeldReady(threading.Thread):
+    """Carries connections to a server; what the first one gets behind WELCOME comes only when it is let go."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.server, self.held, self.let_go = ("127.0.0.1", port), threading.Event(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = 0
+        self.start()
+
+    def run(self):
+        while True:
+            with contextlib.suppress(OSError):
+                client, server = self.listener.accept()[0], socket.create_connection(self.server)
+                self.connections += 1
+                first = self.connections == 1
+                threading.Thread(target=self.carry, args=(client, server, None), daemon=True).start()
+                threading.Thread(target=self.carry, args=(server, client, GREETING_AND_WELCOME_BYTES if first else None),
+                                 daemon=True).start()
+
+    def carry(self, source, target, at_once):
+        with contextlib.suppress(OSError):
+            while octets := source.recv(65536 if at_once is None else max(1, min(at_once, 65536))):
+                if at_once == 0:
+                    self.held.set()
+                    self.let_go.wait(120)
+                    at_once = None
+                target.sendall(octets)
+                at_once = None if at_once is None else at_once - len(octets)
+        for one in (source, target):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def a_client_whose_chamber_dies_between_initiate_and_ready_connects_anew(home):  # [SHIM-15]
+    (public, handle), _ = sealed_pairs(home)
+    with zmq.Context() as context:
+        server, (server_key, server_secret) = context.socket(zmq.ROUTER), zmq.curve_keypair()
+        server.linger = 0
+        server.curve_secretkey, server.curve_publickey, server.curve_server = server_secret, server_key, True
+        between = HeldReady(server.bind_to_random_port("tcp://127.0.0.1"))
+        run = home.start_run(PYTHON, "-c", ASKS_UNTIL_ANSWERED, server_key.decode(), public, handle,
+                             f"tcp://127.0.0.1:{between.port}")
+        expect(run.line() == "asks", "the program did not start")
+        expect(between.held.wait(60), "the server sends no READY")
+        os.kill(chamber_and_guard_of(run)[0], signal.SIGKILL)
+        wait_until(lambda: "was started anew with the same keys" in run.what_it_said(), "the chamber is back", 60)
+        between.let_go.set()
+        expect(server.poll(60000), "the client never came back")
+        server.send_multipart([server.recv_multipart()[0], b"answered"])
+        expect(run.line() == "answered" and between.connections > 1, f"{between.connections} connections")
+        server.close()
+
+
 def the_program_gets_three_variables_and_what_it_had(home):  # [SHIM-11]
     sealed_pairs(home)
     home.environment["ASAN_OPTIONS"] = "verify_asan_link_order=0"  # the build under test may be one with ASan
@@ -459,6 +530,7 @@ if __name__ == "__main__":
         *([no_copy_of_the_secret_is_in_the_program_or_in_caisson_run] if COUNT >= 2000 else []),
         chamber_and_program_end_when_caisson_run_is_killed,
         calls_are_refused_at_once_when_caisson_run_has_ended, a_program_goes_on_when_its_chamber_is_killed_or_hangs,
+        a_client_whose_chamber_dies_between_initiate_and_ready_connects_anew,
         the_program_gets_three_variables_and_what_it_had,
         signals_and_exit_status_are_the_programs,
         what_cannot_run_says_why,

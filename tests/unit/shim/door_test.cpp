@@ -211,6 +211,23 @@ TEST(Door, the_end_of_caisson_run_is_the_end_of_the_chamber)
     EXPECT_EQ(door.ask(1, {}, {}).error().kind, Kind::unavailable);
 }
 
+TEST(Door, a_caisson_run_that_was_killed_and_is_not_reaped_is_gone) // [SHIM-7]
+{
+    FakeChamber chamber(echo);
+    chamber.stop();
+    chamber.ring().stop = 0;
+    const auto run = ::fork();
+    if (run == 0) {
+        ::_exit(0);
+    }
+    siginfo_t ended{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(run), &ended, WEXITED | WNOWAIT), 0);
+    ASSERT_EQ(::kill(run, 0), 0) << "it is no zombie";
+    Door door{RingPlace{chamber.fd(), run}};
+    EXPECT_STREQ(door.ask(1, {}, {}).error().what, "the chamber has ended") << "it was waited for";
+    ASSERT_EQ(::waitpid(run, nullptr, 0), run);
+}
+
 TEST(Door, the_environment_is_read_strictly)
 {
     const auto place = [](const char* fd, const char* pid) {

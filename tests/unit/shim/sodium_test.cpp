@@ -512,6 +512,33 @@ TEST_F(ShimTest, a_clients_message_that_a_new_chamber_cannot_open_is_a_ping) // 
     --fake_->ring().lanes[0].owner_pid;
 }
 
+TEST_F(ShimTest, a_ready_that_a_new_chamber_cannot_open_is_metadata_that_say_nothing) // [SHIM-15]
+{
+    const auto key = shared();
+    auto nonce = nonce_;
+    std::memcpy(nonce.data(), "CurveZMQREADY---", 16);
+    const auto open = [&](std::size_t size) {
+        const Octets box(32 + size, 7);
+        Octets opened(32 + size, 0xaa);
+        const int result =
+            get<After>("crypto_box_open_afternm")(opened.data(), box.data(), box.size(), nonce.data(), key.data());
+        opened.erase(opened.begin(), opened.begin() + 32);
+        return std::pair(result, opened);
+    };
+    sodium_->force(Kind::missing);
+    EXPECT_EQ(open(40).first, -1) << "the chamber is the same";
+    ++fake_->ring().lanes[0].owner_pid;
+    Octets property(300);
+    property[3] = 1; // a name of 0 octets, a value of 256 + 39
+    property[4] = 39;
+    EXPECT_EQ(open(300), std::pair(0, property));
+    EXPECT_EQ(open(5), std::pair(0, Octets(5)));
+    EXPECT_EQ(open(4).first, -1) << "no room for a property";
+    sodium_->force(Kind::unauthentic);
+    EXPECT_EQ(open(40).first, -1) << "altered is altered";
+    --fake_->ring().lanes[0].owner_pid;
+}
+
 TEST_F(ShimTest, a_public_key_of_small_order_gives_a_dead_handle_not_an_end) // [SHIM-6]
 {
     const Key zero{};
