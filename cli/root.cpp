@@ -13,6 +13,7 @@
 
 #include <charconv>
 #include <memory>
+#include <optional>
 
 namespace caisson::cli {
 namespace {
@@ -80,12 +81,38 @@ Outcome<std::string> load_pem(const std::filesystem::path& path)
 
 // What it is ---------------------------------------------------------------------------------------------------------
 
-std::string json_of(const TpmRootFacts& facts, const std::string& state)
+// What chambers of this home run on; nothing when that cannot be said, as without images.
+std::optional<host::enclave::Guard> guard_of_home(const Globals& globals)
+{
+    const auto guard = host::enclave::guard_at(globals.home, host::enclave::ChamberKind::curve);
+    return guard ? std::optional(*guard) : std::nullopt;
+}
+
+void write_guard(JsonWriter& json, const std::optional<host::enclave::Guard>& guard)
+{
+    json.name("platform");
+    guard ? json.text(host::enclave::platform_name(guard->platform)) : json.null();
+    json.name("debug");
+    guard ? json.boolean(guard->debug) : json.null();
+}
+
+std::string guard_line(const std::optional<host::enclave::Guard>& guard)
+{
+    if (!guard) {
+        return "platform unknown: no image of the curve chamber is installed";
+    }
+    return std::string("platform ") + host::enclave::platform_name(guard->platform) + " (" +
+           host::enclave::platform_meaning(guard->platform) + "), " +
+           (guard->debug ? "DEBUG: the host can read it" : "no debug");
+}
+
+std::string json_of(const TpmRootFacts& facts, const std::string& state, const Globals& globals)
 {
     const auto kind = facts.tpm.software ? RootKind::software_tpm : RootKind::tpm;
     JsonWriter json;
     json.begin_object().name("root").text(root_name(kind)).name("hardware_trust").boolean(!facts.tpm.software);
     json.name("meaning").text(root_meaning(kind)).name("state").text(state.empty() ? "opens" : state);
+    write_guard(json, guard_of_home(globals));
     json.name("tpm").text(facts.address).name("manufacturer").text(facts.tpm.manufacturer);
     json.name("vendor").text(facts.tpm.vendor).name("firmware").number(facts.tpm.firmware);
     json.name("in_lockout").boolean(facts.tpm.in_lockout).name("pcrs").text(pcr_list(facts.pcr_mask));
@@ -95,10 +122,11 @@ std::string json_of(const TpmRootFacts& facts, const std::string& state)
     return json.str();
 }
 
-std::string text_of(const TpmRootFacts& facts, const std::string& state)
+std::string text_of(const TpmRootFacts& facts, const std::string& state, const Globals& globals)
 {
     const auto kind = facts.tpm.software ? RootKind::software_tpm : RootKind::tpm;
     std::string text = std::string("root             ") + root_name(kind) + ": " + root_meaning(kind) + "\n";
+    text += "chamber          " + guard_line(guard_of_home(globals)) + "\n";
     text += "TPM              " + facts.tpm.manufacturer + " " + facts.tpm.vendor + " at " + facts.address + "\n";
     text += "opens to         PCR " + pcr_list(facts.pcr_mask);
     text += facts.is_signed ? " as a signer approves them" : " as they were when it was sealed";
@@ -123,14 +151,17 @@ int show_file_root(const Globals& globals)
     const auto path = globals.home / "root.key";
     std::error_code error;
     const bool exists = std::filesystem::exists(path, error);
+    const auto guard = guard_of_home(globals);
     if (globals.json) {
         JsonWriter json;
         json.begin_object().name("root").text(root_name(RootKind::file)).name("hardware_trust").boolean(false);
         json.name("meaning").text(root_meaning(RootKind::file)).name("state").text(exists ? "opens" : "not made yet");
+        write_guard(json, guard);
         json.name("file").text(path.string()).name("rollback_counters").boolean(false).end_object();
         return print_json(json.str());
     }
-    return print_text(std::string("root      file: ") + root_meaning(RootKind::file) + "\nfile      " + path.string() +
+    return print_text(std::string("root      file: ") + root_meaning(RootKind::file) + "\nchamber   " +
+                      guard_line(guard) + "\nfile      " + path.string() +
                       (exists ? "" : " (made when it is first needed)") +
                       "\nrollback  not noticed: an older copy of the home opens\n\nWho has a copy of the file can open "
                       "all keys of this home.\nFor a TPM root, in a home without keys: caisson root init --owner "
@@ -154,7 +185,8 @@ int show(const Globals& globals)
     const auto registered = images ? root->register_images(*images) : images;
     const auto opened = root->unseal();
     const auto state = !registered ? registered.error().what : !opened ? opened.error().what : std::string();
-    const int printed = globals.json ? print_json(json_of(*facts, state)) : print_text(text_of(*facts, state));
+    const int printed =
+        globals.json ? print_json(json_of(*facts, state, globals)) : print_text(text_of(*facts, state, globals));
     return state.empty() || printed != exit_ok ? printed
                                                : exit_code(!registered ? registered.error().kind : opened.error().kind);
 }

@@ -48,6 +48,9 @@ class Story(Fabric):
         facts = self.shown()
         expect(facts["root"] == "file" and facts["hardware_trust"] is False, facts)
         expect(facts["rollback_counters"] is False and "development" in facts["meaning"], facts)
+        expect(facts["platform"] == "process" and facts["debug"] is False, facts)
+        shown = self.verb(self.home, "root", "show")
+        expect("platform process (a locked-down process that emulates SGX), no debug" in shown, shown)
         expect("an older copy of the home opens" in self.verb(self.home, "root", "show"), "rollback is not told")
         expect("NOT NOTICED" in self.verb(self.home, "doctor"), "doctor does not tell that nothing is counted")
 
@@ -58,7 +61,8 @@ class Story(Fabric):
         facts = self.shown()
         expect(facts["root"] == "software-tpm" and facts["hardware_trust"] is False, facts)
         expect(facts["state"] == "opens" and facts["pcrs"] == "0,2,4,7", facts)
-        expect(facts["rollback_counters"] is True, facts)
+        expect(facts["rollback_counters"] is True and facts["platform"] == "process", facts)
+        expect("no debug" in self.verb(self.home, "root", "show"), "show does not tell of debug")
         for command in (("doctor",), ("version",)):
             expect("simulated TPM" in self.verb(self.home, *command), f"{command} does not say simulated")
         expect("refuses older copies" in self.verb(self.home, "doctor"), "doctor does not tell of the counter")
