@@ -2,6 +2,7 @@
 #include "services/gateway/running.hpp"
 
 #include <cerrno>
+#include <utility>
 
 namespace caisson::services::gateway {
 namespace {
@@ -55,10 +56,9 @@ void Gateway::accept_from(Door& door)
 // [GATE-18] Of the source that has the most in waiting the last one gives way to who comes from elsewhere.
 bool Gateway::make_room(const Source& newcomer)
 {
-    const auto greediest = std::max_element(sources_.begin(), sources_.end(), [](const auto& a, const auto& b) {
-        return a.second.parked.size() < b.second.parked.size();
-    });
-    if (greediest == sources_.end() || &greediest->second == &newcomer || greediest->second.parked.empty()) {
+    const auto* const network = ranks_.greediest();
+    const auto greediest = network == nullptr ? sources_.end() : sources_.find(*network);
+    if (greediest == sources_.end() || &greediest->second == &newcomer) {
         return false;
     }
     greediest->second.parked.back()->end(Reason::too_many, "turned away: it waited, and others want its place");
@@ -97,6 +97,7 @@ void Gateway::admit(Door& door, ListeningSocket::Accepted accepted)
     if (parks) {
         source.parked.push_back(&link);
         ++parked_;
+        rank(network, source);
         queue(network, source);
     }
 }
@@ -109,6 +110,11 @@ void Gateway::queue(const std::string& network, Source& source)
         source.queued = true;
         queue_.push_back(network);
     }
+}
+
+void Gateway::rank(const std::string& network, Source& source)
+{
+    ranks_.move(network, std::exchange(source.ranked, source.parked.size()), source.parked.size());
 }
 
 void Gateway::begin_waiting()
@@ -126,6 +132,7 @@ void Gateway::begin_waiting()
             auto* const next = source.parked.front();
             source.parked.pop_front();
             --parked_;
+            rank(network, source);
             ++source.active;
             ++handshakes_;
             next->begin();
@@ -165,7 +172,9 @@ void Gateway::on_ended(Link& link)
     --live_;
     if (link.was_parked()) {
         const auto network = network_of(link.source());
-        parked_ -= std::erase(sources_[network].parked, &link);
+        auto& source = sources_[network];
+        parked_ -= std::erase(source.parked, &link);
+        rank(network, source);
         forget_if_idle(network);
     } else if (!link.authenticated()) {
         leave_handshake(link);

@@ -23,6 +23,7 @@ constexpr std::size_t listed_keys_max = 100000;
 constexpr std::int64_t message_bytes_largest = std::int64_t{4} << 30U;
 constexpr std::int64_t connections_most = airlock::curve::sessions_max; // each needs one at most
 constexpr std::int64_t milliseconds_max = 3'600'000;
+constexpr std::string_view any_vsock_context = "4294967295"; // VMADDR_CID_ANY
 
 std::optional<protocol::CurveKey> read_key(std::string_view text)
 {
@@ -55,6 +56,7 @@ class Reader {
                                     std::int64_t largest) const;
     Outcome<bool> flag(const toml::table& table, const char* key) const;
     Outcome<Endpoint> endpoint(const toml::table& table, const char* key) const;
+    Outcome<Endpoint> target(const toml::table& table, const char* key) const;
     Outcome<RouteConfig> listener(const toml::table& table) const;
     Outcome<RouteConfig> connector(const toml::table& table) const;
     Done read_common(const toml::table& table, RouteConfig& route) const;
@@ -126,6 +128,18 @@ Outcome<Endpoint> Reader::endpoint(const toml::table& table, const char* key) co
     auto parsed = parse_endpoint(given);
     if (!parsed) {
         return wrong(table.get(key), parsed.error().what);
+    }
+    return parsed;
+}
+
+// [GATE-17] Where one connects to; "*" is for who listens.
+Outcome<Endpoint> Reader::target(const toml::table& table, const char* key) const
+{
+    auto parsed = TRY(endpoint(table, key));
+    if (parsed.transport == Endpoint::Transport::vsock && (parsed.host == "*" || parsed.host == any_vsock_context)) {
+        return wrong(table.get(key), "\"" + parsed.text() +
+                                         "\" is every context; to connect, one is expected: vsock://2:PORT is the "
+                                         "host of this machine");
     }
     return parsed;
 }
@@ -267,7 +281,7 @@ Outcome<RouteConfig> Reader::listener(const toml::table& table) const
     RouteConfig route;
     TRY(read_common(table, route));
     route.listen = TRY(endpoint(table, "listen"));
-    route.connect = TRY(endpoint(table, "backend"));
+    route.connect = TRY(target(table, "backend"));
     TRY(check_plain_side(table, "backend", route));
     TRY(read_admission(table, route));
     return route;
@@ -282,7 +296,7 @@ Outcome<RouteConfig> Reader::connector(const toml::table& table) const
     route.side = Side::client;
     TRY(read_common(table, route));
     route.listen = TRY(endpoint(table, "listen"));
-    route.connect = TRY(endpoint(table, "connect"));
+    route.connect = TRY(target(table, "connect"));
     TRY(check_plain_side(table, "listen", route));
     if (route.is_protected()) {
         route.server_key = read_key(TRY(text(table, "server_key")));

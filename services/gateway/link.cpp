@@ -26,6 +26,7 @@ std::string hex(Bytes bytes)
     return text;
 }
 
+// In a handshake only a frame above its limit is `exhausted`; what the chamber has no place for says so itself.
 Reason reason_of(const Error& error)
 {
     return error.kind == Kind::exhausted ? Reason::too_large : Reason::bad_handshake;
@@ -200,7 +201,8 @@ void Link::End::on_ready(bool readable, bool writable)
                 return;
             }
             if (&link.outer_ == this && !link.is_server() && !link.is_open()) {
-                link.retry_later("the connection to the server broke");
+                const auto how = stream.what_broke();
+                link.retry_later("the connection to the server broke" + (how.empty() ? "" : ": " + how));
                 return;
             }
             link.end(&link.outer_ == this || link.is_open() || !link.is_server() ? Reason::closed

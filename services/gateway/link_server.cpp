@@ -100,9 +100,9 @@ Status Link::absorb_server(Request request, Result<Bytes> answer)
         return {};
     }
     if (!answer && answer.error().kind == Kind::exhausted) {
-        return fail(Kind::exhausted,
-                    "the chamber takes no further session: all are in use, or it has too little locked "
-                    "memory for more (caisson doctor says how much)");
+        end(Reason::too_many, "refused: the chamber takes no further session: all are in use, or it has too little "
+                              "locked memory for more (caisson doctor says how much)");
+        return {};
     }
     if (!answer) {
         return fail(answer.error().kind, request == Request::process_hello ? "HELLO is malformed or does not open"
@@ -161,7 +161,8 @@ Status Link::admit(std::uint32_t admitted)
     if (route_->is_gated() && hub_.feeder != nullptr) {
         kept_ = hub_.feeder->keep_peer(peer_key_);
         if (!kept_) {
-            return fail(Kind::exhausted, "too many clients whose trust is to be kept fresh");
+            end(Reason::too_many, "refused: too many clients whose trust is to be kept fresh");
+            return {};
         }
     }
     if (!route_->zap) {

@@ -25,7 +25,7 @@ enum class Reason : std::uint8_t {
     too_large,         // a frame above the limit
     bad_message,       // a MESSAGE that does not open, or frames that are none
     chamber_lost,      // the chamber ended, and every session with it
-    too_many,          // connections, or handshakes of one source
+    too_many,          // connections, handshakes of one source, sessions of the chamber
     epoch,             // this machine may be a copy: sessions begin anew
     stopped,           // the gateway stops, or the listener is gone from the file
 };

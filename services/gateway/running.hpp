@@ -12,6 +12,7 @@
 #include "services/gateway/control.hpp"
 #include "services/gateway/gateway.hpp"
 #include "services/gateway/link.hpp"
+#include "services/gateway/waiting_ranks.hpp"
 
 #include <array>
 #include <atomic>
@@ -50,7 +51,8 @@ struct ChamberWatch final : Watcher {
 struct Source {
     std::size_t active = 0;
     std::deque<Link*> parked;
-    bool queued = false; // in Gateway::queue_
+    std::size_t ranked = 0; // how many of them Gateway::ranks_ knows of
+    bool queued = false;    // in Gateway::queue_
 };
 
 // How many descriptors this process may have open: as many as the system lets it have.
@@ -118,6 +120,7 @@ class Gateway final : public Hub, public Observed {
     void turn_away(const Door& door, const ListeningSocket::Accepted& accepted);
     void admit(Door& door, ListeningSocket::Accepted accepted);
     void queue(const std::string& network, Source& source);
+    void rank(const std::string& network, Source& source);
     void begin_waiting();
     void leave_handshake(Link& link);
     void forget_if_idle(const std::string& network);
@@ -155,6 +158,7 @@ class Gateway final : public Hub, public Observed {
     Links links_;
     std::vector<const Link*> ended_;                  // among them still
     std::unordered_map<std::string, Source> sources_; // by network, while they have a handshake
+    WaitingRanks ranks_;                              // of all sources
     std::deque<std::string> queue_;   // networks of which somebody may begin as soon as there is a place
     std::size_t connections_max_ = 0; // what the file says, or what there are descriptors for
     std::size_t handshakes_ = 0;

@@ -132,6 +132,7 @@ Done check_transport(const Endpoint& endpoint)
 
 Stream::Stream(Stream&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1))
+    , error_(other.error_)
     , input_(std::move(other.input_))
     , output_(std::move(other.output_))
 {
@@ -142,6 +143,7 @@ Stream& Stream::operator=(Stream&& other) noexcept
     if (this != &other) {
         close();
         descriptor_ = std::exchange(other.descriptor_, -1);
+        error_ = other.error_;
         input_ = std::move(other.input_);
         output_ = std::move(other.output_);
     }
@@ -196,6 +198,7 @@ bool Stream::read_some()
     if (input_.size() == 0) {
         input_.consume(0); // nothing came: the room goes back
     }
+    error_ = got < 0 ? error : 0;
     return got > 0 || (got < 0 && (error == EAGAIN || error == EINTR));
 }
 
@@ -207,10 +210,24 @@ bool Stream::flush()
     const auto waiting = output_.bytes();
     const auto sent = ::send(descriptor_, waiting.data(), waiting.size(), MSG_NOSIGNAL);
     if (sent < 0) {
-        return errno == EAGAIN || errno == EINTR || errno == ENOTCONN;
+        error_ = errno;
+        return error_ == EAGAIN || error_ == EINTR || error_ == ENOTCONN;
     }
     output_.consume(static_cast<std::size_t>(sent));
     return true;
+}
+
+// What failed to connect says so at its next read (tcp), or only when it is asked (vsock).
+std::string Stream::what_broke() const
+{
+    int error = error_;
+    if (error == ENOTCONN) {
+        socklen_t size = sizeof error;
+        if (::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error == 0) {
+            error = ENOTCONN;
+        }
+    }
+    return error == 0 ? std::string() : std::strerror(error);
 }
 
 void Stream::give(Buffer&& bytes)
@@ -231,6 +248,23 @@ Outcome<::uid_t> Stream::peer_uid() const
         return std::unexpected(system_fault("asking whose program the other end is", errno));
     }
     return credentials.uid;
+}
+
+PeerName peer_name(const SocketAddress& address)
+{
+    if (address.storage.ss_family == AF_VSOCK) {
+        const auto& vm = reinterpret_cast<const sockaddr_vm&>(address.storage);
+        const auto source = "vsock:" + std::to_string(vm.svm_cid);
+        return {source, source + ":" + std::to_string(vm.svm_port)};
+    }
+    std::array<char, NI_MAXHOST> host{};
+    std::array<char, NI_MAXSERV> port{};
+    const bool is_internet = address.storage.ss_family == AF_INET || address.storage.ss_family == AF_INET6;
+    if (!is_internet || getnameinfo(address.get(), address.size, host.data(), host.size(), port.data(), port.size(),
+                                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return {"local", "local"};
+    }
+    return {host.data(), std::string(host.data()) + ":" + port.data()};
 }
 
 ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
@@ -292,6 +326,16 @@ Outcome<ListeningSocket> ListeningSocket::open(const Endpoint& endpoint)
         if (errno == EADDRINUSE) {
             return fault(Kind::conflict, "listening on " + endpoint.text() + ": another program listens there already");
         }
+        if (endpoint.transport == Endpoint::Transport::vsock && errno == EADDRNOTAVAIL) {
+            return fault(Kind::unavailable, "listening on " + endpoint.text() +
+                                                ": this machine does not have that context; vsock://*:" +
+                                                endpoint.port + " listens on the one it has");
+        }
+        if (!is_ipc && errno == EACCES) {
+            return fault(Kind::forbidden, "listening on " + endpoint.text() +
+                                              ": not permitted to this user; take a port from 1024 on, or give the "
+                                              "gateway CAP_NET_BIND_SERVICE");
+        }
         return std::unexpected(system_fault("listening on " + endpoint.text(), errno));
     }
     socket.endpoint_ = endpoint;
@@ -310,21 +354,11 @@ std::optional<ListeningSocket::Accepted> ListeningSocket::accept()
     if (descriptor < 0) {
         return std::nullopt;
     }
-    Accepted accepted{Stream(descriptor), "local", "local"};
     if (endpoint_.transport == Endpoint::Transport::tcp) {
         set_no_delay(descriptor);
-        std::array<char, NI_MAXHOST> host{};
-        std::array<char, NI_MAXSERV> port{};
-        getnameinfo(peer.get(), peer.size, host.data(), host.size(), port.data(), port.size(),
-                    NI_NUMERICHOST | NI_NUMERICSERV);
-        accepted.source = host.data();
-        accepted.name = accepted.source + ":" + port.data();
-    } else if (endpoint_.transport == Endpoint::Transport::vsock) {
-        const auto& vm = reinterpret_cast<const sockaddr_vm&>(peer.storage);
-        accepted.source = "vsock:" + std::to_string(vm.svm_cid);
-        accepted.name = accepted.source + ":" + std::to_string(vm.svm_port);
     }
-    return accepted;
+    auto [source, name] = peer_name(peer);
+    return Accepted{Stream(descriptor), std::move(source), std::move(name)};
 }
 
 } // namespace caisson::services::gateway

@@ -62,16 +62,26 @@ class Stream {
     // The outgoing octets, to be written in place.
     [[nodiscard]] Buffer& output() noexcept { return output_; }
     [[nodiscard]] std::size_t output_bytes() const noexcept { return output_.size(); }
+    // After read_some or flush said that the peer is gone: how, in the system's words; nothing when it just closed.
+    [[nodiscard]] std::string what_broke() const;
 
     // The other end's user, for ipc. Fails: unavailable.
     [[nodiscard]] host::Outcome<::uid_t> peer_uid() const;
 
   private:
     int descriptor_ = -1;
+    int error_ = 0;              // of the system, at the last read or write that failed
     std::size_t read_bytes_ = 0; // how much is asked for at once: more while all of it comes
     Buffer input_;
     Buffer output_;
 };
+
+// Who is at the other end of an accepted connection: "192.0.2.7:4000", "vsock:CID:PORT", "local".
+struct PeerName {
+    std::string source; // the address without the port: what limits count by
+    std::string name;   // for the log
+};
+[[nodiscard]] PeerName peer_name(const SocketAddress& address);
 
 class ListeningSocket {
   public:

@@ -2,6 +2,7 @@
 """What a gateway outlives: a chamber that is killed or hangs, a log that nobody reads, an endpoint that this kernel
 lacks: `gateway_robust.py CAISSON`."""
 import datetime
+import errno
 import json
 import os
 import signal
@@ -324,10 +325,51 @@ def vsock_carries_messages_or_is_refused_in_words(home):  # [GATE-17]
             server = gateway.socket(zmq.ROUTER, bind=gateway.ipc("app"))
             converse(gateway.socket(zmq.DEALER, connect=gateway.ipc("out")), server, [b"over vsock"])
             return
+        print("      skipped: carrying over vsock; this kernel has no vsock between programs of one machine", flush=True)
         gateway.write(text)
         status, _, said = home.run("gateway", gateway.config)
         expect(status == UNAVAILABLE and "this kernel has no vsock" in said and "use tcp:// or ipc://" in said,
                f"status {status}: {said}")
+
+
+def has_vsock():
+    try:
+        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
+        return True
+    except OSError:
+        return False
+
+
+def a_listener_on_vsock_is_there_and_a_server_that_is_not_is_tried_again_in_words(home):  # [GATE-5] [GATE-17]
+    with Gateway(home) as gateway:
+        key = gateway.key("front")
+        text = (f'[[listener]]\nname = "in"\nlisten = "vsock://*:{VSOCK_PORT}"\nbackend = "{gateway.ipc("app")}"\n'
+                f'key = "front"\n' + connector(gateway, "out", f"vsock://2:{VSOCK_PORT}", key))
+        if not has_vsock():
+            gateway.write(text)
+            status, _, said = home.run("gateway", gateway.config)
+            expect(status == UNAVAILABLE and "load vsock and a transport" in said, f"status {status}: {said}")
+            return
+        gateway.start(text, "out")
+        with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM) as other:
+            try:
+                other.bind((socket.VMADDR_CID_ANY, VSOCK_PORT))
+                raise Failed("the port is free: nobody listens")
+            except OSError as error:
+                expect(error.errno == errno.EADDRINUSE, str(error))
+        second = os.path.join(home.folder, "second.toml")
+        with open(second, "w") as stream:
+            stream.write(text.replace("/out", "/out2"))
+        os.chmod(second, 0o600)
+        status, _, said = home.run("gateway", second)
+        expect(status != 0 and f"vsock://*:{VSOCK_PORT}: another program listens there already" in said, said)
+        program = gateway.socket(zmq.DEALER, connect=gateway.ipc("out"))  # nobody serves it, on the host or at all
+        wait_until(lambda: "; again in" in gateway.process.what_it_said(), "the connector tries again", 60)
+        said = [line["event"] for line in gateway.stop() if "; again in" in line["event"]]
+        expect(f"vsock://2:{VSOCK_PORT}: " in said[0], said[0])
+        why = said[0].split(f"vsock://2:{VSOCK_PORT}: ", 1)[1]
+        expect("the connection to the server broke: " in why or why.startswith("connecting to "), f"no reason: {why}")
+        program.close()
 
 
 if __name__ == "__main__":
@@ -336,4 +378,5 @@ if __name__ == "__main__":
                                      frames_keep_their_order_when_a_chamber_dies_at_work_and_a_reload_ends_sessions,
                                      what_a_peer_sent_before_it_went_arrives_at_a_slow_program,
                                      a_log_that_nobody_reads_stops_no_message,
-                                     vsock_carries_messages_or_is_refused_in_words]))
+                                     vsock_carries_messages_or_is_refused_in_words,
+                                     a_listener_on_vsock_is_there_and_a_server_that_is_not_is_tried_again_in_words]))

@@ -246,6 +246,21 @@ TEST(GatewayConfigTest, vsock_has_a_contexts_number_and_a_port)
     EXPECT_FALSE(parse_endpoint("vsock://1:1")->stays_on_machine());
 }
 
+TEST(GatewayConfigTest, any_context_is_for_listening_alone) // [GATE-17]
+{
+    const auto listening = [](const std::string& text) {
+        auto out = good;
+        out.replace(out.find("tcp://127.0.0.1:0"), 17, text);
+        return out;
+    };
+    EXPECT_EQ(said_of(listening("vsock://*:1024")), "");
+    for (const auto* text : {"vsock://*:1", "vsock://4294967295:1"}) {
+        auto backend = good;
+        backend.replace(backend.find("ipc:///run/app.ipc"), 18, text);
+        expect_said(backend + "plain_leaves_machine = true\n", "gateway.toml:4: ", "is every context");
+    }
+}
+
 TEST(KeyListTest, a_key_a_line_and_comments)
 {
     const auto keys =
