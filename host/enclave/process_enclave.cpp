@@ -31,15 +31,12 @@ namespace caisson::host::enclave {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Content = std::vector<std::uint8_t>;
 
 constexpr auto start_time_max = std::chrono::seconds(30); // of a machine that has no time for it
 constexpr auto stop_time_max = std::chrono::seconds(2);
 
 struct Files {
-    Content loader;
-    Content image;
-    protocol::sgx::Sigstruct sigstruct{};
+    SealedFile loader, image, sigstruct;
     EnclaveFacts facts;
 };
 
@@ -47,15 +44,15 @@ Outcome<Files> load_files(const EnclaveOptions& options)
 {
     const auto folder = options.images.empty() ? find_images() : options.images;
     const std::string name = chamber_name(options.chamber);
-    const auto load = [&folder](const std::string& file) {
-        return store::load_file(folder / file, image_file_bytes_max, store::Writers::owner);
+    const auto load = [&folder](const std::string& file, Executable executable) {
+        return SealedFile::copy_of(folder / file, image_file_bytes_max, executable);
     };
     Files files;
-    files.loader = TRY(load("caisson-loader"));
-    files.image = TRY(load(name + ".sgxs"));
-    const auto sigstruct = TRY(load(name + ".sig"));
-    files.sigstruct = TRY(image::read_sigstruct(sigstruct));
-    files.facts.loader = image::measurement_of(files.loader);
+    files.loader = TRY(load("caisson-loader", Executable::yes));
+    files.image = TRY(load(name + ".sgxs", Executable::no));
+    files.sigstruct = TRY(load(name + ".sig", Executable::no));
+    const auto sigstruct = TRY(image::read_sigstruct(files.sigstruct.bytes()));
+    files.facts.loader = image::measurement_of(files.loader.bytes());
     std::array<char, 2 * sizeof(Digest)> text{};
     write_hex(text, files.facts.loader);
     if (std::string_view(text.data(), text.size()) != caisson_loader_digest) {
@@ -63,12 +60,15 @@ Outcome<Files> load_files(const EnclaveOptions& options)
                                             ": this is not the loader that was built with this program; reinstall it");
     }
     files.facts.platform = protocol::sgx::Platform::process;
-    files.facts.mrenclave = image::measurement_of(files.image);
-    files.facts.mrsigner = image::mrsigner_of(files.sigstruct);
-    files.facts.product = files.sigstruct.isv_prod_id;
-    files.facts.svn = files.sigstruct.isv_svn;
-    files.facts.debug = (files.sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0;
-    files.facts.note = image::note_of(files.image).value_or(protocol::ImageNote());
+    files.facts.mrenclave = image::measurement_of(files.image.bytes());
+    files.facts.mrsigner = image::mrsigner_of(sigstruct);
+    files.facts.product = sigstruct.isv_prod_id;
+    files.facts.svn = sigstruct.isv_svn;
+    files.facts.debug = (sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0;
+    files.facts.note = image::note_of(files.image.bytes()).value_or(protocol::ImageNote());
+    for (auto* file : {&files.loader, &files.image, &files.sigstruct}) {
+        file->unmap();
+    }
     return files;
 }
 
@@ -117,17 +117,16 @@ Start start_of(const Root& root, const EnclaveFacts& facts, const EnclaveOptions
 
 class ProcessEnclave final : public Enclave {
   public:
-    ProcessEnclave(RingMemory memory, EnclaveOptions options, EnclaveFacts facts, std::uint32_t spin_ticks)
+    ProcessEnclave(RingMemory memory, EnclaveOptions options, Files files, std::uint32_t spin_ticks)
         : memory_(std::move(memory))
         , options_(std::move(options))
-        , facts_(std::move(facts))
+        , files_(std::move(files))
+        , facts_(files_.facts)
         , client_(memory_.ring(), [this](const Stall& stall) { return serves(stall); }, spin_ticks)
     {
     }
     ~ProcessEnclave() override { stop(); }
 
-    // Keeps sealed copies of the files, for this start and later ones.
-    Done keep(const Files& files);
     Done start(const Root& root);
     Done restart(const Root& root) override;
 
@@ -155,8 +154,8 @@ class ProcessEnclave final : public Enclave {
 
     RingMemory memory_;
     EnclaveOptions options_;
+    Files files_; // for this start and later ones
     EnclaveFacts facts_;
-    Descriptor program_, image_, sigstruct_;
     std::atomic<bool> hung_ = false;
     HangWatch hang_watch_; // asked under the client's lock
     RingClient client_;
@@ -186,15 +185,6 @@ bool ProcessEnclave::serves(const Stall& stall) noexcept
         return false;
     }
     return true;
-}
-
-Done ProcessEnclave::keep(const Files& files)
-{
-    program_ = TRY(sealed_copy("caisson-loader", files.loader, Executable::yes));
-    image_ = TRY(sealed_copy("caisson-image", files.image, Executable::no));
-    const Bytes sigstruct(reinterpret_cast<const std::uint8_t*>(&files.sigstruct), sizeof files.sigstruct);
-    sigstruct_ = TRY(sealed_copy("caisson-sigstruct", sigstruct, Executable::no));
-    return {};
 }
 
 Done ProcessEnclave::start(const Root& root)
@@ -238,8 +228,8 @@ Done ProcessEnclave::launch(const Start& start)
         return std::unexpected(system_fault("handing the loader its keys", errno));
     }
     const auto pid = fork_in_nursery([&] {
-        become_loader(program_.number(),
-                      {memory_.descriptor(), image_.number(), sigstruct_.number(), read_end.number()});
+        become_loader(files_.loader.descriptor(), {memory_.descriptor(), files_.image.descriptor(),
+                                                   files_.sigstruct.descriptor(), read_end.number()});
     });
     if (pid < 0) {
         return std::unexpected(system_fault("starting the loader", errno));
@@ -330,8 +320,7 @@ Outcome<std::unique_ptr<Enclave>> open_process_enclave(const EnclaveOptions& opt
     files.facts.root = root.kind();
     const auto spin_ticks = options.spin ? spin_budget_ticks() : 0;
     auto memory = TRY(RingMemory::create(spin_ticks));
-    auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), options, files.facts, spin_ticks);
-    TRY(enclave->keep(files));
+    auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), options, std::move(files), spin_ticks);
     TRY(enclave->start(root));
     return enclave;
 }

@@ -1,5 +1,7 @@
 #include "host/enclave/shared_memory.hpp"
 
+#include "host/store/durable_file.hpp"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -35,23 +37,55 @@ void Descriptor::reset() noexcept
     }
 }
 
-Outcome<Descriptor> sealed_copy(const char* name, Bytes bytes, Executable executable)
+Outcome<SealedFile> SealedFile::copy_of(const std::filesystem::path& path, std::size_t bytes_max, Executable executable)
 {
-    Descriptor file(create_memory_file(name, executable));
-    if (file.number() < 0) {
+    SealedFile file;
+    const auto name = path.filename().string();
+    file.descriptor_ = Descriptor(create_memory_file(name.c_str(), executable));
+    const int descriptor = file.descriptor();
+    if (descriptor < 0) {
         return std::unexpected(system_fault("creating a memory file", errno));
     }
-    while (!bytes.empty()) {
-        const auto written = ::write(file.number(), bytes.data(), bytes.size());
-        if (written <= 0) {
-            return std::unexpected(system_fault("filling a memory file", errno));
-        }
-        bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-    if (::fcntl(file.number(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+    TRY(store::copy_file(path, descriptor, bytes_max, store::Writers::owner));
+    if (::fcntl(descriptor, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
         return std::unexpected(system_fault("sealing a memory file", errno));
     }
+    const auto size = static_cast<std::size_t>(::lseek(descriptor, 0, SEEK_END));
+    if (size == 0) {
+        return file; // nothing that could be mapped
+    }
+    void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, descriptor, 0);
+    if (mapped == MAP_FAILED) {
+        return std::unexpected(system_fault("mapping a memory file", errno));
+    }
+    file.bytes_ = {static_cast<const std::uint8_t*>(mapped), size};
     return file;
+}
+
+SealedFile::~SealedFile()
+{
+    unmap();
+}
+
+void SealedFile::unmap() noexcept
+{
+    if (!bytes_.empty()) {
+        ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
+        bytes_ = {};
+    }
+}
+
+SealedFile::SealedFile(SealedFile&& other) noexcept
+    : descriptor_(std::move(other.descriptor_))
+    , bytes_(std::exchange(other.bytes_, {}))
+{
+}
+
+SealedFile& SealedFile::operator=(SealedFile&& other) noexcept
+{
+    std::swap(descriptor_, other.descriptor_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
 }
 
 Outcome<RingMemory> RingMemory::create(std::uint32_t spin_budget_ticks)

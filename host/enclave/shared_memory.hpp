@@ -43,8 +43,27 @@ class Descriptor {
 
 enum class Executable : bool { no, yes };
 
-// A memfd with these bytes that nobody can change, grow or shrink any more.
-[[nodiscard]] Outcome<Descriptor> sealed_copy(const char* name, Bytes bytes, Executable executable);
+// A file's content as it was, in a memfd that nobody can change, grow or shrink any more: what is checked of it here
+// is what another process gets.
+class SealedFile {
+  public:
+    SealedFile() = default;
+    // Fails: as store::load_file, of which it has the limits, and unavailable.
+    static Outcome<SealedFile> copy_of(const std::filesystem::path& path, std::size_t bytes_max, Executable executable);
+    ~SealedFile();
+    SealedFile(SealedFile&& other) noexcept;
+    SealedFile& operator=(SealedFile&& other) noexcept;
+    SealedFile(const SealedFile&) = delete;
+    SealedFile& operator=(const SealedFile&) = delete;
+
+    [[nodiscard]] Bytes bytes() const noexcept { return bytes_; } // until `unmap`
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_.number(); }
+    void unmap() noexcept;
+
+  private:
+    Descriptor descriptor_;
+    Bytes bytes_;
+};
 
 // The ring's memory: zeroed but for its magic, sealed against changes of its size, mapped here.
 class RingMemory {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
 namespace caisson::host::store {
 namespace {
@@ -21,6 +22,11 @@ class Descriptor {
             ::close(fd_);
         }
     }
+    Descriptor(Descriptor&& other) noexcept
+        : fd_(std::exchange(other.fd_, -1))
+    {
+    }
+    Descriptor& operator=(Descriptor&&) = delete;
     Descriptor(const Descriptor&) = delete;
     Descriptor& operator=(const Descriptor&) = delete;
 
@@ -79,6 +85,48 @@ Done publish(const std::string& temporary, const std::filesystem::path& path, Ex
     return {};
 }
 
+struct OpenFile {
+    Descriptor descriptor;
+    std::size_t expected_bytes = 0;
+};
+
+Outcome<OpenFile> open_regular(const std::filesystem::path& path, Writers writers, const std::string& doing)
+{
+    // O_NONBLOCK: a pipe put in the file's place must not hold us.
+    Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    struct ::stat facts{};
+    if (descriptor.get() < 0 || ::fstat(descriptor.get(), &facts) != 0) {
+        return std::unexpected(system_fault(doing, errno));
+    }
+    if (!S_ISREG(facts.st_mode)) {
+        return fault(Kind::malformed, doing + ": not a regular file");
+    }
+    if (writers == Writers::owner && (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return fault(Kind::forbidden,
+                     doing + ": others may write to it; chmod go-w it if its content is as it should be");
+    }
+    return OpenFile{std::move(descriptor), static_cast<std::size_t>(std::max<::off_t>(facts.st_size, 0))};
+}
+
+// 0: the end.
+Outcome<std::size_t> read_some(const OpenFile& file, MutableBytes into, const std::string& doing)
+{
+    while (true) {
+        const auto count = ::read(file.descriptor.get(), into.data(), into.size());
+        if (count >= 0) {
+            return static_cast<std::size_t>(count);
+        }
+        if (errno != EINTR) {
+            return std::unexpected(system_fault(doing, errno));
+        }
+    }
+}
+
+std::unexpected<Fault> too_large(const std::string& doing, std::size_t bytes_max)
+{
+    return fault(Kind::malformed, doing + ": more than " + std::to_string(bytes_max) + " bytes");
+}
+
 } // namespace
 
 Done sync_folder(const std::filesystem::path& folder)
@@ -112,41 +160,41 @@ Done store_file(const std::filesystem::path& path, Bytes content, ::mode_t mode,
 Outcome<std::vector<std::uint8_t>> load_file(const std::filesystem::path& path, std::size_t bytes_max, Writers writers)
 {
     const auto doing = "reading " + path.string();
-    // O_NONBLOCK: a pipe put in the file's place must not hold us.
-    const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    struct ::stat facts{};
-    if (file.get() < 0 || ::fstat(file.get(), &facts) != 0) {
-        return std::unexpected(system_fault(doing, errno));
-    }
-    if (!S_ISREG(facts.st_mode)) {
-        return fault(Kind::malformed, doing + ": not a regular file");
-    }
-    if (writers == Writers::owner && (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-        return fault(Kind::forbidden,
-                     doing + ": others may write to it; chmod go-w it if its content is as it should be");
-    }
+    const auto file = TRY(open_regular(path, writers, doing));
     // As large as the file says it is, and one more to see its end; it may grow while it is read.
-    const auto expected = static_cast<std::size_t>(std::max<::off_t>(facts.st_size, 0));
-    std::vector<std::uint8_t> content(std::min(expected, bytes_max) + 1);
+    std::vector<std::uint8_t> content(std::min(file.expected_bytes, bytes_max) + 1);
     std::size_t size = 0;
     while (size <= bytes_max) {
         if (size == content.size()) {
             content.resize(std::min(2 * size, bytes_max + 1));
         }
-        const auto count = ::read(file.get(), content.data() + size, content.size() - size);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count < 0) {
-            return std::unexpected(system_fault(doing, errno));
-        }
+        const auto count = TRY(read_some(file, MutableBytes(content).subspan(size), doing));
         if (count == 0) {
             content.resize(size);
             return content;
         }
-        size += static_cast<std::size_t>(count);
+        size += count;
     }
-    return fault(Kind::malformed, doing + ": more than " + std::to_string(bytes_max) + " bytes");
+    return too_large(doing, bytes_max);
+}
+
+Done copy_file(const std::filesystem::path& path, int descriptor, std::size_t bytes_max, Writers writers)
+{
+    const auto doing = "reading " + path.string();
+    const auto file = TRY(open_regular(path, writers, doing));
+    constexpr std::size_t portion_bytes = std::size_t{32} << 10U;
+    std::vector<std::uint8_t> portion(std::min(portion_bytes, bytes_max + 1));
+    for (std::size_t size = 0; size <= bytes_max;) {
+        const auto count = TRY(read_some(file, portion, doing));
+        if (count == 0) {
+            return {};
+        }
+        size += count;
+        if (size <= bytes_max) {
+            TRY(write_all(descriptor, Bytes(portion).first(count), "copying " + path.string()));
+        }
+    }
+    return too_large(doing, bytes_max);
 }
 
 Done make_folder(const std::filesystem::path& path, ::mode_t mode)

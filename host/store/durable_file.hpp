@@ -23,6 +23,11 @@ enum class Writers : std::uint8_t { owner, anyone };
 [[nodiscard]] Outcome<std::vector<std::uint8_t>> load_file(const std::filesystem::path& path, std::size_t bytes_max,
                                                            Writers writers = Writers::owner);
 
+// The content into `descriptor` as it comes, without a copy of the whole in memory. Fails: as load_file; then a part of
+// it may be there.
+[[nodiscard]] Done copy_file(const std::filesystem::path& path, int descriptor, std::size_t bytes_max,
+                             Writers writers = Writers::owner);
+
 // Makes the folder and what is above it; the folder itself gets `mode` if it is new.
 [[nodiscard]] Done make_folder(const std::filesystem::path& path, ::mode_t mode);
 

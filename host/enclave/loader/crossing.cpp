@@ -8,6 +8,7 @@
 #include "host/enclave/loader/trap.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 // Entered by the jump, on the stack that the enclave leaves to, with FS and GS still the enclave's. RDI, RSI, RDX, R8
 // and R9 are for the host side, RBX is where it goes on.
@@ -116,10 +117,10 @@ void Emulator::cross_directly() noexcept
         while (end < header_.size && is_code(end)) {
             end += page_bytes;
         }
-        auto* last = reinterpret_cast<std::uint8_t*>(base_ + end);
+        const auto* last = reinterpret_cast<std::uint8_t*>(base_ + end);
         auto* at = reinterpret_cast<std::uint8_t*>(base_ + begin);
-        while ((at = std::search(at, last, airlock::direct_exit.begin(), airlock::direct_exit.end())) != last) {
-            at = std::copy(jump.begin(), jump.end(), at);
+        while (void* found = ::memmem(at, static_cast<std::size_t>(last - at), airlock::direct_exit.data(), size)) {
+            at = std::copy(jump.begin(), jump.end(), static_cast<std::uint8_t*>(found));
             crosses_directly_ = true;
         }
         begin = end;

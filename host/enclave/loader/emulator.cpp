@@ -150,7 +150,8 @@ Status Emulator::add_thread(std::uint64_t offset, const protocol::sgx::Tcs& tcs)
     return {};
 }
 
-Status Emulator::add(const image::SgxsPage& page) noexcept
+// The page's entry; of a thread's page nothing else is left, it stays out of reach.
+Status Emulator::add_entry(const image::SgxsPage& page) noexcept
 {
     auto& entry = page_at(page.offset);
     if (initialised_ || entry.valid || !page.measured) {
@@ -159,30 +160,70 @@ Status Emulator::add(const image::SgxsPage& page) noexcept
     entry.valid = true;
     entry.type = static_cast<PageType>(page.secinfo >> 8U);
     entry.permissions = static_cast<std::uint8_t>(page.secinfo & 7U);
-    if (entry.type == PageType::PT_TCS) {
-        protocol::sgx::Tcs tcs;
-        for (std::size_t index = 0; index < page.chunks.size(); ++index) {
-            std::memcpy(reinterpret_cast<std::uint8_t*>(&tcs) + index * protocol::sgx::eextend_bytes,
-                        page.chunks[index], protocol::sgx::eextend_bytes);
-        }
-        return add_thread(page.offset, tcs); // the page itself stays out of reach
+    if (entry.type != PageType::PT_TCS) {
+        return {};
     }
-    const bool writable = (entry.permissions & protocol::sgx::SECINFO_W) != 0;
-    auto* address = reinterpret_cast<std::uint8_t*>(base_ + page.offset);
+    protocol::sgx::Tcs tcs;
+    for (std::size_t index = 0; index < page.chunks.size(); ++index) {
+        std::memcpy(reinterpret_cast<std::uint8_t*>(&tcs) + index * protocol::sgx::eextend_bytes, page.chunks[index],
+                    protocol::sgx::eextend_bytes);
+    }
+    return add_thread(page.offset, tcs);
+}
+
+// A page of what is only read or run is certain to be filled: the kernel gives all of them at once. Secret memory it
+// gives page by page, whatever is asked for.
+Status Emulator::map_run(std::uint64_t offset, std::uint64_t bytes, bool writable) noexcept
+{
+    auto* address = reinterpret_cast<void*>(base_ + offset);
     const bool secret = writable && secret_descriptor_ >= 0;
-    void* mapped = ::mmap(address, page_bytes, PROT_READ | PROT_WRITE,
-                          MAP_FIXED | (secret ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS),
-                          secret ? secret_descriptor_ : -1, secret ? static_cast<off_t>(page.offset) : 0);
-    if (mapped == MAP_FAILED || (writable && !secret && ::mlock(address, page_bytes) != 0)) {
+    const int flags = secret ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | (writable ? 0 : MAP_POPULATE);
+    void* mapped = ::mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | flags, secret ? secret_descriptor_ : -1,
+                          secret ? static_cast<off_t>(offset) : 0);
+    if (mapped == MAP_FAILED || (writable && !secret && ::mlock(address, bytes) != 0)) {
         return fail(Kind::exhausted, memory_used_up);
     }
-    for (std::size_t index = 0; index < page.chunks.size(); ++index) {
-        if (!all_zeros(page.chunks[index])) {
-            std::memcpy(address + index * protocol::sgx::eextend_bytes, page.chunks[index],
-                        protocol::sgx::eextend_bytes);
+    return {};
+}
+
+Status Emulator::add(std::span<const image::SgxsPage> run) noexcept
+{
+    for (const auto& page : run) {
+        TRY(add_entry(page));
+    }
+    const auto& first = page_at(run.front().offset);
+    if (first.type == PageType::PT_TCS) {
+        return {};
+    }
+    TRY(map_run(run.front().offset, run.size() * page_bytes, (first.permissions & protocol::sgx::SECINFO_W) != 0));
+    for (const auto& page : run) {
+        auto* address = reinterpret_cast<std::uint8_t*>(base_ + page.offset);
+        for (const auto* chunk : page.chunks) {
+            if (!all_zeros(chunk)) {
+                std::memcpy(address, chunk, protocol::sgx::eextend_bytes);
+            }
+            address += protocol::sgx::eextend_bytes;
         }
     }
     return {};
+}
+
+Status Emulator::add_all(image::SgxsReader& reader) noexcept
+{
+    constexpr std::size_t run_pages_max = 64;
+    std::vector<image::SgxsPage> run;
+    run.reserve(run_pages_max);
+    while (!reader.done()) {
+        const auto page = TRY(reader.read_page());
+        const bool goes_on = !run.empty() && run.size() < run_pages_max && page.secinfo == run.back().secinfo &&
+                             page.offset == run.back().offset + page_bytes;
+        if (!run.empty() && !goes_on) {
+            TRY(add(run));
+            run.clear();
+        }
+        run.push_back(page);
+    }
+    return run.empty() ? Status() : add(run);
 }
 
 Status Emulator::reserve(std::uint64_t offset, std::uint64_t bytes) noexcept

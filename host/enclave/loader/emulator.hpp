@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace caisson::host::enclave::loader {
@@ -70,8 +71,11 @@ class Emulator {
     // XSAVE area of these attributes in an SSA frame).
     [[nodiscard]] Status create(const image::SgxsHeader& header, const protocol::sgx::Attributes& attributes,
                                 int secret_descriptor) noexcept;
-    // EADD and EEXTEND of one measured page. Fails: exhausted (locked memory), malformed.
-    [[nodiscard]] Status add(const image::SgxsPage& page) noexcept;
+    // EADD and EEXTEND of measured pages: a run of neighbours that are alike, mapped at one go. Fails: exhausted
+    // (locked memory), malformed.
+    [[nodiscard]] Status add(std::span<const image::SgxsPage> run) noexcept;
+    // All pages of an image, run by run. Fails: also as SgxsReader::read_page.
+    [[nodiscard]] Status add_all(image::SgxsReader& reader) noexcept;
     // Memory for pages that EAUG may add later: `bytes` from `offset` on, which no page of the image is in.
     // Fails: exhausted (locked memory), malformed.
     [[nodiscard]] Status reserve(std::uint64_t offset, std::uint64_t bytes) noexcept;
@@ -114,6 +118,8 @@ class Emulator {
     [[nodiscard]] bool in_reserve(std::uint64_t offset) const noexcept;
     // EAUG, with the pages' lock held.
     [[nodiscard]] Status add_pending(std::uint64_t offset) noexcept;
+    [[nodiscard]] Status add_entry(const image::SgxsPage& page) noexcept;
+    [[nodiscard]] Status map_run(std::uint64_t offset, std::uint64_t bytes, bool writable) noexcept;
     [[nodiscard]] Status add_thread(std::uint64_t offset, const protocol::sgx::Tcs& tcs) noexcept;
     // The kernel's protection of one page, as its entry says.
     [[nodiscard]] bool protect(std::uint64_t offset) noexcept;

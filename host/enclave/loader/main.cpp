@@ -51,7 +51,7 @@ Result<Bytes> map_file(int descriptor) noexcept
         return fail(Kind::missing, "the loader was started without its image");
     }
     const auto size = static_cast<std::size_t>(facts.st_size);
-    void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, descriptor, 0);
     if (memory == MAP_FAILED) {
         return fail(Kind::unavailable, "the loader cannot map its image");
     }
@@ -133,10 +133,7 @@ Status build(Emulator& emulator, Lockdown& lockdown, const StartFacts& facts, co
     const protocol::sgx::Attributes attributes{sigstruct.attributes.flags, xfrm_of(facts.features)};
     const int secret = lockdown.secret_memory("secret memory for the enclave", reader.header().size);
     TRY(emulator.create(reader.header(), attributes, secret));
-    while (!reader.done()) {
-        const auto page = TRY(reader.read_page());
-        TRY(emulator.add(page));
-    }
+    TRY(emulator.add_all(reader));
     emulator.cross_directly();
     if (reader.header().size == airlock::image_range_bytes) {
         TRY(reserve_arena(emulator, lockdown));

@@ -62,10 +62,7 @@ inline Status load(Emulator& emulator, const Built& of, const PlatformKeys& keys
 {
     auto reader = TRY(image::SgxsReader::open(of.image));
     TRY(emulator.create(reader.header(), {flags, machine_xfrm()}, -1));
-    while (!reader.done()) {
-        const auto page = TRY(reader.read_page());
-        TRY(emulator.add(page));
-    }
+    TRY(emulator.add_all(reader));
     TRY(emulator.reserve(arena_offset, arena_bytes));
     if (crossing == Crossing::direct) {
         emulator.cross_directly();

@@ -212,9 +212,7 @@ TEST_F(EmulatorInit, an_enclave_is_not_entered_before_it)
     auto reader = image::SgxsReader::open(of.image);
     ASSERT_TRUE(reader);
     ASSERT_TRUE(emulator.create(reader->header(), {protocol::sgx::ATTRIBUTES_MODE64BIT, machine_xfrm()}, -1));
-    while (!reader->done()) {
-        ASSERT_TRUE(emulator.add(*reader->read_page()));
-    }
+    ASSERT_TRUE(emulator.add_all(*reader));
     ASSERT_TRUE(emulator.attach_thread());
     EXPECT_FAULT(emulator.enter({emulator.tcs(0), EENTER}), vector_gp);
 }
@@ -225,7 +223,7 @@ TEST_F(EmulatorInit, no_page_is_added_twice_or_afterwards)
     Emulator emulator;
     ASSERT_TRUE(load(emulator, of, keys_));
     auto reader = image::SgxsReader::open(of.image);
-    EXPECT_FALSE(emulator.add(*reader->read_page()));
+    EXPECT_FALSE(emulator.add_all(*reader));
     EXPECT_FALSE(emulator.reserve(arena_offset, arena_bytes));
 }
 
