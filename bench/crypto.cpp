@@ -336,7 +336,6 @@ void measure_all(Bench& bench)
         bench.seal("seal65-avx2/batch64", BoxKernel::avx2, 65, 64);
     }
     if (crypto::has_avx512_kernels()) {
-        crypto::prepare_x25519();
         bench.x25519();
         bench.handshakes(best);
     }

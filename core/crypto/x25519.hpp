@@ -16,9 +16,7 @@ struct X25519Job {
 // So many share one inversion.
 inline constexpr std::size_t x25519_best_count = 64;
 
-// What follows needs AVX-512 F, DQ, VL, IFMA and VBMI2, and this first, once, before anything runs beside it: it makes
-// the table of multiples of the base point.
-void prepare_x25519() noexcept;
+// What follows needs AVX-512 F, DQ, VL, IFMA and VBMI2.
 
 // out = X25519(secret, 9).
 void make_public_keys(std::span<const X25519Job> jobs) noexcept;

@@ -33,7 +33,6 @@ struct Keys {
 
 void public_keys()
 {
-    crypto::prepare_x25519();
     Keys keys;
     crypto::make_public_keys(keys.jobs);
     keys.finish_all();

@@ -45,9 +45,6 @@ void choose_box_kernel(std::uint32_t features) noexcept
 {
     has_avx2 = (features & static_cast<std::uint32_t>(CpuFeature::avx2)) != 0;
     has_avx512 = (features & needed_features) == needed_features;
-    if (has_avx512) {
-        crypto::prepare_x25519();
-    }
 }
 
 crypto::BoxKernel box_kernel() noexcept

@@ -1,6 +1,5 @@
 // X25519 in eight lanes: shared secrets by the Montgomery ladder, public keys by a comb of which whole rows are read
 // (no address depends on a secret), inversions shared by all groups of a call (Montgomery's trick).
-#include "core/check.hpp"
 #include "core/crypto/kernels/field25519_avx512.hpp"
 #include "core/crypto/kernels/x25519_comb.hpp"
 #include "core/crypto/x25519.hpp"
@@ -12,7 +11,7 @@ namespace caisson::crypto {
 namespace {
 
 using namespace kernels::field25519;
-using kernels::Comb;
+using kernels::comb;
 using kernels::comb_windows;
 using kernels::Wide;
 
@@ -21,9 +20,6 @@ constexpr std::size_t groups_max = x25519_best_count / lanes;
 constexpr std::uint64_t clamp_low = ~std::uint64_t{7};
 constexpr std::uint64_t clamp_high = 0x7fffffffffffffffU;
 constexpr std::uint64_t clamp_top = 0x4000000000000000U;
-
-Comb comb;
-bool prepared = false;
 
 void wipe_object(void* object, std::size_t size) noexcept
 {
@@ -361,17 +357,8 @@ void in_portions(std::span<const X25519Job> jobs) noexcept
 
 } // namespace
 
-void prepare_x25519() noexcept
-{
-    if (!prepared) {
-        kernels::make_comb(comb);
-        prepared = true;
-    }
-}
-
 void make_public_keys(std::span<const X25519Job> jobs) noexcept
 {
-    CHECK(prepared);
     in_portions<make_some_public_keys>(jobs);
 }
 

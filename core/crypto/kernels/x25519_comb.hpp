@@ -1,5 +1,6 @@
 // The multiples of X25519's base point that public keys are added up from, on the Edwards curve: a signed comb of 43
-// windows of 6 bits. Made once, from public numbers alone, in plain scalar arithmetic.
+// windows of 6 bits. Public numbers: tools/x25519_comb.py writes them when this is built, so that a chamber need not
+// make them at its start, in secret memory.
 #pragma once
 
 #include "core/crypto/kernels/poly1305.hpp"
@@ -14,6 +15,6 @@ struct Comb {
     alignas(64) std::uint64_t limb[comb_windows][3][5][comb_points];
 };
 
-void make_comb(Comb& comb) noexcept;
+extern const Comb comb;
 
 } // namespace caisson::crypto::kernels

@@ -23,7 +23,6 @@ class X25519 : public testing::Test {
         if (!has_avx512_kernels()) {
             GTEST_SKIP() << "this CPU has no AVX-512 IFMA: libsodium's code is used, and nothing of ours";
         }
-        prepare_x25519();
     }
 };
 
