@@ -38,13 +38,13 @@ void Cookies::renew_if_due(Runtime& runtime) noexcept
 {
     const auto now = runtime.ticks();
     auto& current = generations_[current_];
-    if (current.live && current.used_count < cookies_per_generation && now - current_since_ticks_ < generation_ticks) {
+    if (current.live && !current.used.full() && now - current_since_ticks_ < generation_ticks) {
         return;
     }
     current_ = 1 - current_;
     auto& next = generations_[current_];
     runtime.random(next.key.expose());
-    next.used_count = 0;
+    next.used.clear();
     next.live = true;
     current_since_ticks_ = now;
 }
@@ -53,7 +53,7 @@ void Cookies::forget() noexcept
 {
     for (auto& generation : generations_) {
         generation.key.clear();
-        generation.used_count = 0;
+        generation.used.clear();
         generation.live = false;
     }
 }
@@ -96,14 +96,13 @@ Result<Cookies::Opened> Cookies::take(Runtime& runtime, const Cookie& cookie) no
         opened.own_transient = transient_of(seed);
         Mark mark;
         copy_bytes(mark, Bytes(opened.client_transient.bytes).first(mark.size()));
-        const auto end = generation.used.begin() + static_cast<std::ptrdiff_t>(generation.used_count);
-        if (std::find(generation.used.begin(), end, mark) != end) {
+        if (std::find(generation.used.begin(), generation.used.end(), mark) != generation.used.end()) {
             return fail(Kind::expired, "a cookie was used before");
         }
-        if (generation.used_count == cookies_per_generation) {
+        if (generation.used.full()) {
             return fail(Kind::expired, "a cookie is too old");
         }
-        generation.used[generation.used_count++] = mark;
+        generation.used.add() = mark;
         return opened;
     }
     return fail(Kind::unauthentic, "a cookie was not made here, or is too old");

@@ -2,6 +2,7 @@
 // good once. A cookie used twice would make the same session key with its counters back at the start.
 #pragma once
 
+#include "core/inplace_vector.hpp"
 #include "trusted/curve/boxes.hpp"
 
 namespace caisson::trusted::curve {
@@ -38,8 +39,7 @@ class Cookies {
 
     struct Generation {
         SharedKey key;
-        std::array<Mark, cookies_per_generation> used{};
-        std::size_t used_count = 0;
+        InplaceVector<Mark, cookies_per_generation> used;
         bool live = false;
     };
 

@@ -122,15 +122,18 @@ Result<Correspondent*> Letters::allow(std::uint32_t own_key, const CurveKey& sen
     if (auto known = find(own_key, sender); known) {
         return known;
     }
-    for (auto& one : correspondents_) {
-        if (one.own_key == 0) {
-            one = Correspondent{};
-            one.own_key = own_key;
-            one.sender = sender;
-            return &one;
+    auto* place = std::find_if(correspondents_.begin(), correspondents_.end(),
+                               [](const Correspondent& one) { return one.own_key == 0; });
+    if (place == correspondents_.end()) {
+        if (correspondents_.full()) {
+            return fail(Kind::exhausted, "the chamber takes letters of as many senders as it can");
         }
+        place = &correspondents_.add();
     }
-    return fail(Kind::exhausted, "the chamber takes letters of as many senders as it can");
+    *place = Correspondent{};
+    place->own_key = own_key;
+    place->sender = sender;
+    return place;
 }
 
 // [E2E-21]

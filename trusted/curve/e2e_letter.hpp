@@ -2,6 +2,7 @@
 // Spec: docs/spec/e2e.md, letters. One thread.
 #pragma once
 
+#include "core/inplace_vector.hpp"
 #include "protocol/e2e.hpp"
 #include "trusted/curve/e2e_session.hpp"
 
@@ -38,7 +39,7 @@ class Letters {
         std::uint32_t own_key = 0;
         std::uint64_t last = 0;
     };
-    std::array<Correspondent, airlock::curve::e2e_correspondents_max> correspondents_;
+    InplaceVector<Correspondent, airlock::curve::e2e_correspondents_max> correspondents_;
     std::array<Written, airlock::curve::keys_max> written_;
 };
 

@@ -65,8 +65,8 @@ Result<Session*> Sessions::open(std::uint64_t now_ticks) noexcept
 {
     Session* session = nullptr;
     if (free_count_ > 0) {
-        session = &sessions_[free_[free_first_]];
-        free_first_ = (free_first_ + 1) % free_.size();
+        session = &sessions_[free_first_];
+        free_first_ = session->next_free;
         --free_count_;
     } else {
         session = TRY(sessions_.add());
@@ -99,7 +99,10 @@ void Sessions::close(Session& session) noexcept
     }
     wipe(session.cookie);
     session = Session{};
-    free_[(free_first_ + free_count_++) % free_.size()] = static_cast<std::uint16_t>(&session - sessions_.begin());
+    const auto index = static_cast<std::uint32_t>(&session - sessions_.begin());
+    (free_count_ == 0 ? free_first_ : sessions_[free_last_].next_free) = index;
+    free_last_ = index;
+    ++free_count_;
 }
 
 std::span<Session> Sessions::places(std::size_t first, std::size_t count) noexcept

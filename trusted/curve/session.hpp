@@ -25,6 +25,7 @@ struct Session {
     bool is_server = false;
     Gate* gate = nullptr; // null: the own key is not gated
     std::uint32_t own_key = 0;
+    std::uint32_t next_free = 0; // of a free place: the one that was closed after it
     std::uint64_t began_ticks = 0;
     CurveKey peer; // the peer's long-term key
     std::uint64_t sent = 0;
@@ -75,8 +76,8 @@ class Sessions {
     static_assert(airlock::curve::sessions_max <= 1U << index_bits);
 
     ArenaTable<Session, airlock::curve::sessions_max> sessions_;
-    std::array<std::uint16_t, airlock::curve::sessions_max> free_{}; // a ring of places that were closed
-    std::size_t free_first_ = 0;
+    std::uint32_t free_first_ = 0; // of the places that were closed, in that order
+    std::uint32_t free_last_ = 0;
     std::size_t free_count_ = 0;
     std::uint32_t generation_ = 0; // upper part of the ids: one closed is not soon another's
 };

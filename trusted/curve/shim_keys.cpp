@@ -115,6 +115,8 @@ Result<Pair*> ShimKeys::add_pair(const Handle& handle, const CurveKey& public_ke
     const auto index = pair_places_.oldest();
     if (index == pairs_.size()) {
         TRY(pairs_.add());
+        handle_marks_.add();
+        public_marks_.add();
     }
     pair_places_.touch(index);
     auto& pair = pairs_[index];

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "airlock/curve/requests.hpp"
+#include "core/inplace_vector.hpp"
 #include "trusted/curve/boxes.hpp"
 #include "trusted/curve/gate.hpp"
 #include "trusted/curve/key_table.hpp"
@@ -181,8 +182,8 @@ class ShimKeys {
     HandleKey handle_key_;
     bool has_handle_key_ = false;
     Places<pairs_max> pair_places_;
-    std::array<std::uint64_t, pairs_max> handle_marks_{}; // the first octets, close together for the search
-    std::array<std::uint64_t, pairs_max> public_marks_{};
+    InplaceVector<std::uint64_t, pairs_max> handle_marks_; // the first octets, close together for the search
+    InplaceVector<std::uint64_t, pairs_max> public_marks_;
     ArenaTable<Pair, pairs_max> pairs_;
     Places<shared_max> shared_places_;
     ArenaTable<Shared, shared_max> shared_;

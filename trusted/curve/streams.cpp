@@ -60,14 +60,16 @@ Result<Stream*> Streams::place_for(const StreamStart& start) noexcept
     if (start.text_bytes > airlock::curve::streamed_bytes_max) {
         return fail(Kind::exhausted, "a message is larger than any may be");
     }
-    const auto free = std::find_if(streams_.begin(), streams_.end(), [](const Stream& stream) {
-        return std::holds_alternative<std::monostate>(stream.box);
-    });
-    if (free == streams_.end()) {
-        return fail(Kind::exhausted, "the chamber holds as many unfinished messages as it can");
+    auto* place = std::find_if(streams_.begin(), streams_.end(),
+                               [](const Stream& stream) { return std::holds_alternative<std::monostate>(stream.box); });
+    if (place == streams_.end()) {
+        if (streams_.full()) {
+            return fail(Kind::exhausted, "the chamber holds as many unfinished messages as it can");
+        }
+        place = &streams_.add();
     }
-    free->bytes_left = start.text_bytes;
-    return &*free;
+    place->bytes_left = start.text_bytes;
+    return place;
 }
 
 Result<StreamLease> Streams::begin_sealing(const StreamStart& start) noexcept

@@ -5,6 +5,7 @@
 
 #include "airlock/curve/requests.hpp"
 #include "core/crypto/box_stream.hpp"
+#include "core/inplace_vector.hpp"
 #include "trusted/curve/boxes.hpp"
 
 #include <variant>
@@ -76,7 +77,7 @@ class Streams {
   private:
     [[nodiscard]] Result<Stream*> place_for(const StreamStart& start) noexcept;
 
-    std::array<Stream, airlock::curve::streams_max> streams_;
+    InplaceVector<Stream, airlock::curve::streams_max> streams_;
 };
 
 } // namespace caisson::trusted::curve
