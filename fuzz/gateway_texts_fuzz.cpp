@@ -1,5 +1,5 @@
-// What a gateway reads as text or in frames beside ZMTP: the first octet says what the rest is taken for. Not its TOML:
-// toml++ 3.3.0 runs into its own "unreachable" at letters beyond ASCII outside strings.
+// What a gateway reads as text or in frames beside ZMTP: the first octet says what the rest is taken for. Its
+// TOML is toml_fuzz.cpp's.
 #include "core/text.hpp"
 #include "services/gateway/config.hpp"
 #include "services/gateway/control.hpp"

@@ -239,8 +239,9 @@ Outcome<Policy> parse_policy(const std::string& text, const std::string& where)
         const auto table = toml::parse(text);
         return Reader(table, where).read();
     } catch (const toml::parse_error& error) {
-        return fault(Kind::malformed,
-                     where + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+        const auto& at = error.source().begin;
+        return fault(Kind::malformed, where + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " +
+                                          std::string(error.description()));
     } catch (const host::store::TomlConfusion&) {
         return fault(Kind::malformed, where + ": not TOML: brackets or keys are not as it wants them");
     }

@@ -94,6 +94,17 @@ TEST(GatewayConfigTest, each_key_that_is_missing_empty_or_no_text_is_named_with_
     expect_said(with("key = \"gateway\"\n", "key = 7\n"), "gateway.toml:5: ", "key");
 }
 
+TEST(GatewayConfigTest, a_letter_beyond_ascii_outside_strings_is_named_with_its_place)
+{
+    expect_said("\u00e9 = 1\n" + good, "gateway.toml:1:1: ", "saw '\u00e9'");
+    expect_said("# \u00e9\na = \"\\\u00e9\"\n" + good, "gateway.toml:2:7: ", "escape sequence '\\\u00e9'");
+    expect_said("a = 1\u0499\n" + good, "gateway.toml:1:6: ", "expected digit, saw '\u0499'");
+    expect_said("a = \u00a1\n" + good, "gateway.toml:1:5: ", "value");
+    expect_said("a = +\"\u00e9\"\n" + good, "gateway.toml:1:", "value");
+    expect_said("a = \"\xff\"\n" + good, "gateway.toml:1:5: ", "utf-8");
+    EXPECT_TRUE(parse_config("# \u00e9\n" + good, "gateway.toml"));
+}
+
 TEST(GatewayConfigTest, brackets_that_the_parser_does_not_expect_are_malformed)
 {
     for (const std::string text : {"[+[listener]]\n", "[$x]\n", "[[+]]\n", "a = [+"}) {
