@@ -1,5 +1,6 @@
 #include "host/enclave/nursery.hpp"
 
+#include <csignal>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,12 +35,18 @@ class Nursery {
     }
 
   private:
+    // The child shares this process's memory until it becomes its program: it costs the same however large the process
+    // is. So no signal may run a handler of ours in it; none is delivered to this thread, and the program unblocks
+    // them.
     void work()
     {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
         std::unique_lock lock(mutex_);
         while (true) {
             changed_.wait(lock, [this] { return job_ != nullptr; });
-            pid_ = ::fork();
+            pid_ = ::vfork();
             if (pid_ == 0) {
                 (*job_)();
                 ::_exit(127);

@@ -11,6 +11,7 @@
 #include "host/enclave/loader/xsave.hpp"
 #include "host/enclave/ring_bell.hpp"
 
+#include <csignal>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -188,6 +189,9 @@ airlock::Ring* map_ring() noexcept
 
 [[noreturn]] void run() noexcept
 {
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr); // it was started with all of them blocked
     auto* ring = map_ring();
     auto& report = report_of(*ring);
     static StartFacts facts;

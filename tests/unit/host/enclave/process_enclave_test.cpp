@@ -95,6 +95,28 @@ Buffer answer_of(Enclave& enclave, Request request, Bytes input, std::size_t roo
     return output;
 }
 
+// The line of /proc/PID/status.
+std::string status_of(::pid_t pid, const std::string& name)
+{
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    std::string line;
+    while (std::getline(status, line) && !line.starts_with(name + ":")) {
+    }
+    return line;
+}
+
+TEST_F(ProcessEnclaveTest, a_host_that_blocks_signals_has_a_chamber_with_none_blocked)
+{
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const auto enclave = opened();
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    ASSERT_TRUE(enclave);
+    EXPECT_EQ(status_of(enclave->facts().pid, "SigBlk"), "SigBlk:\t0000000000000000");
+}
+
 TEST_F(ProcessEnclaveTest, answers_and_says_what_it_is)
 {
     const auto enclave = opened();
