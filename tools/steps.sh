@@ -61,7 +61,20 @@ install_packages() {
 passed=0
 failed=0
 
-# step NAME TITLE COMMAND...: runs it, output to build/log/NAME.log; one line with the time, the log's end if it failed.
+# The end of a failed step's log: into the file $step_report, or shown where none is set.
+report_failure() {
+    if [ -n "${step_report:-}" ]; then
+        { printf '%s:\n' "$step_title"; end_of_log; } >>"$step_report"
+    else
+        end_of_log
+    fi
+}
+
+end_of_log() {
+    tail -n "${step_tail:-40}" "$step_log" | sed 's/^/      | /'
+}
+
+# step NAME TITLE COMMAND...: runs it, output to build/log/NAME.log; one line with the time.
 step() {
     step_name=$1 step_title=$2
     shift 2
@@ -81,7 +94,7 @@ step() {
     else
         failed=$((failed + 1))
         printf 'FAIL  %s  %s (exit %s; the whole log: %s)\n' "$step_time" "$step_title" "$step_status" "$step_log"
-        [ ! -f "$step_log" ] || tail -n "${step_tail:-40}" "$step_log" | sed 's/^/      | /'
+        [ ! -f "$step_log" ] || report_failure
     fi
     return "$step_status"
 }
