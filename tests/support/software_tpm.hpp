@@ -87,13 +87,24 @@ class SoftwareTpm {
 
     void wait_until_it_listens() const
     {
-        for (int turn = 0; turn < 500; ++turn) {
-            if (std::filesystem::exists(socket())) {
+        for (int turn = 0; turn < 2000; ++turn) {
+            if (listens()) {
                 return;
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
         FAIL() << "swtpm did not start";
+    }
+    // The file of the socket is there before it listens: only a connection shows that.
+    [[nodiscard]] bool listens() const
+    {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        socket().string().copy(address.sun_path, sizeof address.sun_path - 1);
+        const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const bool connected = ::connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+        ::close(probe);
+        return connected;
     }
 
     std::filesystem::path folder_;

@@ -1,5 +1,6 @@
 """A software TPM of a test's own: state and socket in a folder, ended by its pid."""
 import os
+import socket
 import subprocess
 import time
 
@@ -51,10 +52,15 @@ class SoftwareTpm:
              "not-need-init,startup-clear"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         until = time.monotonic() + 20
-        while not os.path.exists(self.socket):
+        while not self.listens():
             if time.monotonic() > until or self.process.poll() is not None:
                 raise RuntimeError("swtpm did not start")
             time.sleep(0.02)
+
+    def listens(self):
+        # The file of the socket is there before it listens: only a connection shows that.
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(self.socket) == 0
 
     def stop(self):
         if self.process is not None:
