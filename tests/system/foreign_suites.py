@@ -95,18 +95,18 @@ def build_libzmq(source, folder):
     flags = ["-O0", "-w", f"-I{source}/src", f"-I{source}/include", f"-I{source}/external/unity", f"-I{source}/tests",
              "-DUNITY_EXCLUDE_FLOAT", "-DUNITY_USE_COMMAND_LINE_ARGS", "-D_GNU_SOURCE"]
     objects = [os.path.join(out, "unity.o")]
-    output_of("gcc", *flags, "-c", f"{source}/external/unity/unity.c", "-o", objects[0])
+    output_of("gcc-12", *flags, "-c", f"{source}/external/unity/unity.c", "-o", objects[0])
     units = [*SUPPORT, *(f"tests/test_{test}" for test, *_ in LIBZMQ)]
 
     def compile_unit(unit):
         target = os.path.join(out, os.path.basename(unit) + ".o")
-        output_of("g++", "-std=c++11", *flags, "-c", f"{source}/{unit}.cpp", "-o", target, timeout=400)
+        output_of("g++-12", "-std=c++11", *flags, "-c", f"{source}/{unit}.cpp", "-o", target, timeout=400)
         return target
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         compiled = list(pool.map(compile_unit, units))
     objects += compiled[:len(SUPPORT)]
     for test, program in programs.items():
-        output_of("g++", f"{out}/test_{test}.o", *objects, "-o", program, "-lzmq", "-lsodium", "-lpthread")
+        output_of("g++-12", f"{out}/test_{test}.o", *objects, "-o", program, "-lzmq", "-lsodium", "-lpthread")
     return programs
 
 

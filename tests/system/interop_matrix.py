@@ -52,8 +52,9 @@ def node_modules():
     folder = os.path.join(BUILD, "node_modules")
     if not os.path.isdir(os.path.join(folder, "zeromq")):
         os.makedirs(BUILD, exist_ok=True)
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", BUILD, ZEROMQ_JS],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=180)
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", BUILD, ZEROMQ_JS],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=180)
+        expect(done.returncode == 0, f"npm cannot install {ZEROMQ_JS}: {done.stderr}")
     return folder
 
 
