@@ -33,7 +33,12 @@ LIST
     echo "127.0.0.1 localhost clean" >"$root/etc/hosts"
     touch "$folder/made"
 fi
+# How this machine reaches the network: its resolver, and the authorities that its administrator added.
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+for place in /usr/local/share/ca-certificates /usr/etc; do
+    [ ! -d "$place" ] || { mkdir -p "$root$place" && cp -r "$place/." "$root$place"; }
+done
+[ ! -x "$root/usr/sbin/update-ca-certificates" ] || chroot "$root" update-ca-certificates >/dev/null
 
 # The checkout, with the data the tests read beside it where this machine has it.
 rm -rf "$root/src/caisson"
