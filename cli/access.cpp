@@ -1,8 +1,8 @@
 #include "cli/json.hpp"
 #include "cli/verb.hpp"
-#include "core/text.hpp"
 #include "host/store/access_signer.hpp"
 #include "host/store/durable_file.hpp"
+#include "host/text.hpp"
 #include "services/gateway/config.hpp"
 
 #include <algorithm>
@@ -14,34 +14,16 @@ namespace caisson::cli {
 namespace {
 
 using host::fault;
+using host::hex;
 using host::Outcome;
+using host::unix_ms;
+using host::z85;
 using host::store::AccessFacts;
 using host::store::AccessSigner;
 
 constexpr std::size_t text_bytes_max = std::size_t{1} << 20U;
 constexpr std::uint64_t day_ms = 86'400'000;
 constexpr std::uint64_t days_max = 3650;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
-
-std::string z85(Bytes bytes)
-{
-    std::string text(bytes.size() / 4 * 5, '\0');
-    write_z85(text, bytes);
-    return text;
-}
-
-std::uint64_t now_ms()
-{
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-            .count());
-}
 
 std::string time_text(std::uint64_t time_ms)
 {
@@ -134,7 +116,7 @@ Outcome<AccessFacts> sign(SignWish wish, const Globals& globals)
     const auto text = TRY(host::store::load_file(wish.list, text_bytes_max));
     const auto keys = TRY(services::gateway::parse_key_list(std::string(text_of(text)), wish.list.string()));
     AccessFacts facts;
-    facts.issued_ms = now_ms();
+    facts.issued_ms = unix_ms();
     facts.serial = next_serial(wish, signer, facts.issued_ms);
     facts.expires_ms = wish.days == 0 ? 0 : facts.issued_ms + wish.days * day_ms;
     facts.keys.assign(keys.begin(), keys.end());

@@ -1,6 +1,6 @@
 #include "cli/json.hpp"
 #include "cli/verb.hpp"
-#include "core/text.hpp"
+#include "host/text.hpp"
 #include "services/agent/join.hpp"
 #include "services/agent/run.hpp"
 
@@ -9,16 +9,10 @@
 namespace caisson::cli {
 namespace {
 
+using host::hex;
 using host::enclave::guard_text;
 using host::enclave::platform_name;
 using host::enclave::root_name;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 struct JoinWish {
     std::filesystem::path file;

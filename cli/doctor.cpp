@@ -1,10 +1,10 @@
 #include "cli/json.hpp"
 #include "cli/verb.hpp"
-#include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
 #include "host/enclave/platform_text.hpp"
 #include "host/enclave/root.hpp"
 #include "host/store/throwaway_folder.hpp"
+#include "host/text.hpp"
 
 #include <array>
 #include <cstdlib>
@@ -16,6 +16,7 @@
 namespace caisson::cli {
 namespace {
 
+using host::hex;
 using host::Outcome;
 using host::enclave::ChamberKind;
 using host::enclave::Enclave;
@@ -40,13 +41,6 @@ Outcome<EnclaveFacts> try_chamber(ChamberKind chamber)
     options.chamber = chamber;
     const auto enclave = TRY(Enclave::open(options, root));
     return enclave->facts();
-}
-
-std::string hex(const Digest& digest)
-{
-    std::string text(2 * digest.size(), '\0');
-    write_hex(text, digest);
-    return text;
 }
 
 struct Device {

@@ -8,6 +8,7 @@
 #include "host/store/durable_file.hpp"
 #include "host/store/joined_server.hpp"
 #include "host/store/key_store.hpp"
+#include "host/text.hpp"
 #include "services/run/key_chamber.hpp"
 
 #include <array>
@@ -21,7 +22,9 @@ namespace {
 
 using host::Fault;
 using host::fault;
+using host::hex;
 using host::Outcome;
+using host::z85;
 using host::enclave::Guard;
 using host::enclave::guard_text;
 using host::enclave::platform_name;
@@ -33,20 +36,6 @@ using services::run::KeyChamber;
 using services::run::Pins;
 
 constexpr std::size_t z85_key_letters = 40;
-
-std::string z85(Bytes bytes)
-{
-    std::string text(bytes.size() / 4 * 5, '\0');
-    write_z85(text, bytes);
-    return text;
-}
-
-std::string hex_text(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 // On which platform and root the home's keys are used; nothing when that cannot be said, which is told.
 std::optional<Guard> guard_of_keys(const Globals& globals)
@@ -64,9 +53,9 @@ void add_facts(JsonWriter& json, const KeyRecord& record, const std::optional<Gu
     json.begin_object().name("name").text(record.name).name("public_key").text(z85(record.public_key.bytes));
     json.name("handle").text(z85(record.handle.bytes)).name("gated").boolean(record.gated);
     json.name("verifier_key");
-    record.gated ? json.text(hex_text(record.verifier_key.bytes)) : json.null();
+    record.gated ? json.text(hex(record.verifier_key.bytes)) : json.null();
     json.name("list_key");
-    record.listed ? json.text(hex_text(record.list_key.bytes)) : json.null();
+    record.listed ? json.text(hex(record.list_key.bytes)) : json.null();
     json.name("platform");
     guard ? json.text(platform_name(guard->platform)) : json.null();
     json.name("root");
@@ -86,11 +75,11 @@ int print_facts(const KeyRecord& record, const Globals& globals)
     }
     std::string text = "name        " + record.name + "\npublic key  " + z85(record.public_key.bytes) +
                        "\nhandle      " + z85(record.handle.bytes) + "\ngate        ";
-    text += record.gated ? "admits only peers that the server with key\n            " +
-                               hex_text(record.verifier_key.bytes) + " trusts"
+    text += record.gated ? "admits only peers that the server with key\n            " + hex(record.verifier_key.bytes) +
+                               " trusts"
                          : "none: admits every peer with a right CURVE key";
     text += record.listed ? "\naccess list only those that a list names which is signed by\n            " +
-                                hex_text(record.list_key.bytes)
+                                hex(record.list_key.bytes)
                           : "";
     text += "\nchamber     " + (guard ? guard_text(*guard) : std::string("unknown"));
     return print_text(text + "\n");

@@ -7,6 +7,7 @@
 #include "host/enclave/platform_text.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/json_object.hpp"
+#include "host/text.hpp"
 #include "host/tpm/tpm_root.hpp"
 #include "protocol/evidence/tpm_policy.hpp"
 #include "services/run/key_chamber.hpp"
@@ -20,6 +21,7 @@ namespace {
 
 using host::Done;
 using host::fault;
+using host::hex;
 using host::Outcome;
 using host::enclave::root_meaning;
 using host::enclave::root_name;
@@ -31,13 +33,6 @@ constexpr std::size_t pem_bytes_max = 8192;
 constexpr std::size_t approval_bytes_max = 4096;
 constexpr std::size_t signature_bytes_max = 256;
 constexpr unsigned pcr_max = 23;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 std::string pcr_list(std::uint32_t mask)
 {

@@ -1,6 +1,7 @@
 #include "cli/json.hpp"
 #include "cli/verb.hpp"
 #include "host/store/durable_file.hpp"
+#include "host/text.hpp"
 #include "services/attestation/run.hpp"
 #include "services/attestation/server_home.hpp"
 
@@ -11,12 +12,7 @@ namespace caisson::cli {
 namespace {
 
 namespace attestation = services::attestation;
-
-std::uint64_t unix_ms()
-{
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
+using host::unix_ms;
 
 void add_init(Command& server, const Globals& globals)
 {

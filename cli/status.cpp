@@ -1,8 +1,8 @@
 #include "cli/json.hpp"
 #include "cli/verb.hpp"
-#include "core/text.hpp"
 #include "host/enclave/platform_text.hpp"
 #include "host/net/node_link_client.hpp"
+#include "host/text.hpp"
 #include "services/agent/home.hpp"
 #include "services/attestation/server_home.hpp"
 #include "services/attestation/service.hpp"
@@ -18,7 +18,10 @@ namespace {
 
 namespace attestation = services::attestation;
 namespace node_link = protocol::node_link;
+using host::hex;
 using host::Outcome;
+using host::unix_ms;
+using host::z85;
 using host::enclave::platform_name;
 using host::enclave::root_meaning;
 using host::store::NodeRecord;
@@ -34,26 +37,6 @@ struct NodeStatus {
     std::optional<host::store::RootRecord> root; // none: no TPM has been proved
     std::optional<host::store::CpuRecord> cpu;
 };
-
-std::uint64_t unix_ms()
-{
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
-
-std::string z85(Bytes bytes)
-{
-    std::string text(bytes.size() / 4 * 5, '\0');
-    write_z85(text, bytes);
-    return text;
-}
 
 Outcome<std::vector<NodeStatus>> gather(const std::filesystem::path& home, const std::string& only, std::uint64_t now)
 {

@@ -3,6 +3,7 @@
 #include "core/text.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/json_object.hpp"
+#include "host/text.hpp"
 #include "host/tpm/nv.hpp"
 
 #include <algorithm>
@@ -21,13 +22,6 @@ constexpr std::array<std::string_view, 15> fields{
     "approval", "sealed_public", "sealed",   "owner_public", "owner_sealed", "indices",  "simulated",
 };
 constexpr const char* remedy = "restore the file from a backup; without it the machine root is lost";
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 std::string hex_of_number(std::uint32_t number)
 {

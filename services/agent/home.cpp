@@ -1,8 +1,8 @@
 #include "services/agent/home.hpp"
 
-#include "core/text.hpp"
 #include "host/store/durable_file.hpp"
 #include "host/store/json_object.hpp"
+#include "host/text.hpp"
 
 #include <algorithm>
 
@@ -11,6 +11,7 @@ namespace {
 
 using host::Done;
 using host::fault;
+using host::hex;
 using host::Outcome;
 using host::store::Existing;
 using host::store::JsonObject;
@@ -19,13 +20,6 @@ constexpr std::size_t text_file_bytes_max = std::size_t{256} << 10U;
 constexpr std::size_t sealed_bytes_max = 4096;
 constexpr ::mode_t secret_mode = 0600;
 constexpr std::size_t address_letters_max = 255;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 bool is_letter_of_name(char letter) noexcept
 {

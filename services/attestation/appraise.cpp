@@ -1,6 +1,6 @@
 #include "services/attestation/appraise.hpp"
 
-#include "core/text.hpp"
+#include "host/text.hpp"
 
 #include <sodium.h>
 
@@ -10,6 +10,7 @@
 namespace caisson::services::attestation {
 namespace {
 
+using host::hex;
 using host::store::Reason;
 using protocol::MeasuredType;
 using protocol::TrustTier;
@@ -22,13 +23,6 @@ constexpr std::size_t file_system = 3;
 constexpr auto affirming = static_cast<std::int8_t>(TrustTier::affirming);
 constexpr auto contraindicated = static_cast<std::int8_t>(TrustTier::contraindicated);
 constexpr std::uint32_t executable_bits = 0111;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 std::string octal(std::uint32_t mode)
 {

@@ -1,6 +1,6 @@
 #include "services/attestation/minimum.hpp"
 
-#include "core/text.hpp"
+#include "host/text.hpp"
 #include "services/attestation/node_root.hpp"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 namespace caisson::services::attestation {
 namespace {
 
+using host::hex;
 using protocol::TrustTier;
 using protocol::sgx::Platform;
 using protocol::sgx::RootKind;
@@ -24,18 +25,9 @@ const char* in_words(Platform platform) noexcept
                                            : "inproc, no isolation";
 }
 
-std::string hex(const Digest& digest)
-{
-    std::string text(2 * digest.size(), '\0');
-    write_hex(text, digest);
-    return text;
-}
-
 std::string key_text(const protocol::CurveKey& key)
 {
-    std::string text(protocol::CurveKey::size / 4 * 5, '\0');
-    write_z85(text, key.bytes);
-    return "the chamber of key " + text;
+    return "the chamber of key " + host::z85(key.bytes);
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "core/text.hpp"
 #include "host/store/durable_file.hpp"
+#include "host/text.hpp"
 
 #include <algorithm>
 
@@ -10,18 +11,12 @@ namespace {
 
 namespace evidence = protocol::evidence;
 using host::fault;
+using host::hex;
 using host::Outcome;
 using host::store::CpuRecord;
 
 constexpr std::size_t collateral_file_bytes_max = std::size_t{1} << 20U;
 constexpr const char* root_file = "root.sha256";
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 std::int64_t seconds(std::uint64_t ms) noexcept
 {

@@ -1,6 +1,7 @@
 #include "services/attestation/references.hpp"
 
 #include "core/text.hpp"
+#include "host/text.hpp"
 
 #include <nlohmann/json.hpp>
 #include <sodium.h>
@@ -18,6 +19,7 @@ namespace {
 
 using host::Done;
 using host::fault;
+using host::hex;
 using host::Outcome;
 using host::system_fault;
 using protocol::MeasuredType;
@@ -26,13 +28,6 @@ using protocol::PolicyItemKind;
 constexpr std::uint32_t permission_bits = 07777;
 constexpr std::array types{MeasuredType::file, MeasuredType::directory, MeasuredType::link, MeasuredType::other,
                            MeasuredType::fact};
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 Digest digest_of(std::string_view text)
 {

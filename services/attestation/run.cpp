@@ -1,6 +1,7 @@
 #include "services/attestation/run.hpp"
 
 #include "host/net/tls_server.hpp"
+#include "host/text.hpp"
 #include "services/attestation/service.hpp"
 
 #include <signal.h>
@@ -16,6 +17,7 @@ namespace caisson::services::attestation {
 namespace {
 
 namespace link = protocol::verifier_link;
+using host::unix_ms;
 using std::chrono::milliseconds;
 
 constexpr int connections_max = 512;
@@ -30,12 +32,6 @@ std::atomic<bool> stopping{false};
 void on_stop(int /*signal*/)
 {
     stopping.store(true);
-}
-
-std::uint64_t unix_ms()
-{
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(now).count());
 }
 
 void log_line(const std::string& text)

@@ -1,7 +1,7 @@
 #include "services/attestation/server_home.hpp"
 
-#include "core/text.hpp"
 #include "host/store/durable_file.hpp"
+#include "host/text.hpp"
 #include "protocol/evidence/certificate_chain.hpp"
 
 #include <nlohmann/json.hpp>
@@ -14,6 +14,7 @@ namespace {
 
 using host::Done;
 using host::fault;
+using host::hex;
 using host::Outcome;
 using host::store::Existing;
 
@@ -26,13 +27,6 @@ constexpr std::size_t authorities_bytes_max = std::size_t{4} << 20U;
 std::filesystem::path folder_of(const std::filesystem::path& home)
 {
     return home / "server";
-}
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
 }
 
 Outcome<std::string> host_of(const std::string& address)

@@ -1,6 +1,6 @@
 #include "services/attestation/service.hpp"
 
-#include "core/text.hpp"
+#include "host/text.hpp"
 #include "services/attestation/appraise.hpp"
 #include "services/attestation/minimum.hpp"
 #include "services/attestation/policy_file.hpp"
@@ -13,6 +13,7 @@ namespace {
 namespace link = protocol::verifier_link;
 using host::Fault;
 using host::fault;
+using host::hex;
 using host::Outcome;
 using host::store::NodeRecord;
 using host::store::VerdictRecord;
@@ -22,13 +23,6 @@ constexpr std::size_t hardware_claim = 4; // in AR4SI's order
 constexpr std::uint64_t overdue_grace_ms = 5'000;
 constexpr std::uint64_t default_interval_ms = 2'000;
 constexpr std::uint64_t default_hold_ms = 30'000;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 Outcome<std::vector<std::uint8_t>> sealed_to(const protocol::BoxKey& key, Bytes document)
 {

@@ -1,7 +1,7 @@
 // What both sides of CURVE share of a link: its life, its turn, its waiting.
 #include "services/gateway/link.hpp"
 
-#include "core/text.hpp"
+#include "host/text.hpp"
 #include "protocol/curve.hpp"
 
 #include <unistd.h>
@@ -11,6 +11,7 @@ namespace {
 
 namespace curve = protocol::curve;
 namespace zmtp = protocol::zmtp;
+using host::hex;
 
 constexpr std::chrono::seconds handshake_time{30}; // libzmq's own
 constexpr std::chrono::seconds hurried_handshake_time{3};
@@ -18,13 +19,6 @@ constexpr std::size_t handshake_body_bytes_max = curve::initiate_bytes_min + air
 constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
 constexpr std::chrono::seconds drain_time{30};                  // for what a side sent before it went
 constexpr std::size_t own_properties_bytes_max = 1024;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 // In a handshake only a frame above its limit is `exhausted`; what the chamber has no place for says so itself.
 Reason reason_of(const Error& error)
@@ -36,9 +30,7 @@ Reason reason_of(const Error& error)
 
 std::string z85_of(const protocol::CurveKey& key)
 {
-    std::string text(protocol::CurveKey::size / 4 * 5, '\0');
-    write_z85(text, key.bytes);
-    return text;
+    return host::z85(key.bytes);
 }
 
 Link::Link(Hub& hub, std::shared_ptr<Route> route, ListeningSocket::Accepted accepted, bool parked)

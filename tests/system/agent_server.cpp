@@ -4,6 +4,7 @@
 #include "core/text.hpp"
 #include "host/net/certificate.hpp"
 #include "host/net/tls_server.hpp"
+#include "host/text.hpp"
 #include "protocol/verifier_link.hpp"
 #include "tests/unit/services/agent/fake_server.hpp"
 
@@ -17,16 +18,10 @@ namespace {
 using namespace caisson;
 using namespace std::chrono_literals;
 namespace link = protocol::verifier_link;
+using host::hex;
 using Buffer = std::vector<std::uint8_t>;
 using host::net::CertifiedKey;
 using host::net::TlsConnection;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 std::string escaped(const std::string& pem)
 {

@@ -1,7 +1,7 @@
 // A TPM root on a software TPM of the test's own.
 #pragma once
 
-#include "core/text.hpp"
+#include "host/text.hpp"
 #include "host/tpm/tpm_root.hpp"
 #include "protocol/evidence/tpm_policy.hpp"
 #include "tests/support/software_tpm.hpp"
@@ -19,13 +19,6 @@ inline constexpr Digest first_image{1};
 inline constexpr Digest second_image{2};
 inline constexpr const char* extend_pcr_7 =
     "tpm2_pcrextend 7:sha256=abababababababababababababababababababababababababababababababab";
-
-inline std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 class TpmRootTest : public testing::Test {
   protected:

@@ -6,7 +6,7 @@
 #include "tests/unit/services/agent/fake_server.hpp"
 #include "tests/unit/services/agent/witness_enclave.hpp"
 
-#include "core/text.hpp"
+#include "host/text.hpp"
 
 #include <gtest/gtest.h>
 
@@ -28,14 +28,8 @@ namespace node_link = protocol::node_link;
 using namespace std::chrono_literals;
 using Buffer = std::vector<std::uint8_t>;
 using host::fault;
+using host::hex;
 using host::Outcome;
-
-std::string hex(Bytes bytes)
-{
-    std::string text(2 * bytes.size(), '\0');
-    write_hex(text, bytes);
-    return text;
-}
 
 bool happens(const std::function<bool()>& condition)
 {

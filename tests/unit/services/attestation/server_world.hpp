@@ -4,6 +4,7 @@
 #include "core/text.hpp"
 #include "host/net/tls_key.hpp"
 #include "host/store/durable_file.hpp"
+#include "host/text.hpp"
 #include "services/agent/verifier.hpp"
 #include "services/attestation/references.hpp"
 #include "services/attestation/service.hpp"
@@ -95,12 +96,6 @@ class ServerWorld {
         write("qe_identity_chain.pem", bytes_of(pki.signer_chain));
         write("pck_crl.der", pki.pck_crl);
         write("root_crl.der", pki.root_crl);
-    }
-    static std::string hex(Bytes bytes)
-    {
-        std::string text(2 * bytes.size(), '\0');
-        write_hex(text, bytes);
-        return text;
     }
     // Measures the kernel's command line of this machine, with `demands` before it.
     void set_policy(const std::string& demands)

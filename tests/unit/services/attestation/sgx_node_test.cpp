@@ -320,7 +320,7 @@ TEST_F(SgxNodeTest, collateral_is_verified_before_it_is_kept_and_another_root_is
     const auto given = world->folder / "given";
     world->write_collateral(pki, given);
     const auto home = world->folder / "home";
-    const auto pin = world->hex(pki.pin());
+    const auto pin = host::hex(pki.pin());
     EXPECT_FALSE(trust_sgx(home, given, "", world->now_ms)) << "to Intel's root it does not lead";
     EXPECT_FALSE(trust_sgx(home, given, "abc", world->now_ms));
     EXPECT_FALSE(trust_sgx(home, given, std::string(64, '0'), world->now_ms));
