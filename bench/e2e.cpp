@@ -2,7 +2,7 @@
 // libzmq broker (ROUTER to DEALER, zmq_proxy) between them. Ours: endpoints of libcaisson, keys in `process` chambers,
 // the connections to the broker unprotected, for the broker is not trusted anyhow. Peer: libzmq's CURVE from each
 // endpoint to the broker, which reads everything. CPU of sender and receiver, chambers included, the broker left out.
-// usage: e2e [--json] [--quick | --smoke]
+// usage: e2e [--json] [--quick | --smoke] [--only CASE]
 #include "bench/rivals.hpp"
 #include "library/endpoint.hpp"
 #include "library/socket.hpp"
@@ -223,8 +223,7 @@ class OurEnd {
     {
         flush();
         for (int count = 0; count < 1024 && carrier->poll(count == 0 ? timeout_ms : 0); ++count) {
-            const auto parts = *carrier->receive(0);
-            endpoint->receive(std::vector<Bytes>(parts.begin(), parts.end()));
+            endpoint->receive(*carrier->receive(0));
         }
         flush();
     }
@@ -363,6 +362,7 @@ int main(int count, char** arguments)
     bool json = false;
     int rounds = 11;
     std::size_t messages = 40'000;
+    std::string_view only;
     for (int index = 1; index < count; ++index) {
         const std::string_view word = arguments[index];
         if (word == "--json") {
@@ -370,17 +370,27 @@ int main(int count, char** arguments)
         } else if (word == "--quick") {
             rounds = 5;
             messages = 20'000;
+        } else if (word == "--only" && index + 1 < count) {
+            only = arguments[++index];
         } else if (word == "--smoke") {
             rounds = 1;
             messages = 300;
         } else {
-            std::fputs("usage: e2e [--json] [--quick | --smoke]\n", stderr);
+            std::fputs("usage: e2e [--json] [--quick | --smoke] [--only CASE]\n", stderr);
             return 64;
         }
     }
-    const std::vector<bench::Measured> cases{bench::measure_case("64B/cpu", {64, messages}, rounds),
-                                             bench::measure_case("1KiB/cpu", {1024, messages}, rounds),
-                                             bench::measure_case("64KiB/cpu", {65536, messages / 20}, rounds)};
+    const std::array<std::pair<const char*, bench::Job>, 3> jobs{{
+        {"64B/cpu", {64, messages}},
+        {"1KiB/cpu", {1024, messages}},
+        {"64KiB/cpu", {65536, messages / 20}},
+    }};
+    std::vector<bench::Measured> cases;
+    for (const auto& [name, job] : jobs) {
+        if (only.empty() || only == name) {
+            cases.push_back(bench::measure_case(name, job, rounds));
+        }
+    }
     if (json) {
         bench::print_json("e2e", "process, development root, a broker over ipc", cases);
     } else {

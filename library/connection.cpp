@@ -105,15 +105,28 @@ void Connection::end(std::string reason)
     reason_ = std::move(reason);
 }
 
+// Room behind what waits, which moves to the front when there is too little; made once, not for each read.
+MutableBytes Connection::room_for_input()
+{
+    const auto waiting = input();
+    if (waiting.empty()) {
+        input_used_ = input_end_ = 0;
+    } else if (input_.size() - input_end_ < read_bytes && input_used_ > 0) {
+        std::memmove(input_.data(), waiting.data(), waiting.size());
+        input_end_ = waiting.size();
+        input_used_ = 0;
+    }
+    if (input_.size() - input_end_ < read_bytes) {
+        input_.resize(std::max(input_end_ + read_bytes, input_.size() + input_.size() / 2));
+    }
+    return MutableBytes(input_).subspan(input_end_, read_bytes);
+}
+
 void Connection::on_readable()
 {
-    if (input_used_ > 0) {
-        input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(std::exchange(input_used_, 0)));
-    }
-    const auto old = input_.size();
-    input_.resize(old + read_bytes);
-    const auto got = ::recv(descriptor(), input_.data() + old, read_bytes, 0);
-    input_.resize(old + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    const auto room = room_for_input();
+    const auto got = ::recv(descriptor(), room.data(), room.size(), 0);
+    input_end_ += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
         end("the peer has gone");
         return;
@@ -136,12 +149,24 @@ void Connection::flush()
             if (errno != EAGAIN && errno != EINTR && errno != ENOTCONN) {
                 end("the peer has gone");
             }
+            drop_sent();
             return;
         }
         output_used_ += static_cast<std::size_t>(sent);
     }
     output_.clear();
     output_used_ = 0;
+}
+
+// A peer that is always a little behind would else have all that it was ever sent kept here.
+void Connection::drop_sent()
+{
+    const auto waiting = output_.size() - output_used_;
+    if (output_used_ > waiting) { // what moves is less than what has gone since it moved last
+        std::memmove(output_.data(), output_.data() + output_used_, waiting);
+        output_.resize(waiting);
+        output_used_ = 0;
+    }
 }
 
 void Connection::write(Bytes bytes)

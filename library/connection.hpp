@@ -27,7 +27,7 @@ struct SocketSettings {
     std::set<CurveKey> allowed;         // empty: all that the gate admits
     Buffer identity;
     std::size_t part_bytes_max = std::size_t{64} << 20U;
-    std::size_t send_queue_bytes = std::size_t{4} << 20U;
+    std::size_t send_queue_bytes = std::size_t{1} << 20U;
     std::size_t receive_queue_bytes = std::size_t{64} << 20U;
     std::chrono::milliseconds linger{1000};
     std::chrono::milliseconds handshake{30'000};
@@ -75,7 +75,9 @@ class Connection {
 
     [[nodiscard]] bool is_curve() const noexcept { return settings_.key.has_value(); }
     [[nodiscard]] bool is_client() const noexcept { return settings_.server_key.has_value(); }
-    [[nodiscard]] Bytes input() const noexcept { return Bytes(input_).subspan(input_used_); }
+    [[nodiscard]] MutableBytes room_for_input();
+    void drop_sent();
+    [[nodiscard]] Bytes input() const noexcept { return Bytes(input_).subspan(input_used_, input_end_ - input_used_); }
     [[nodiscard]] std::size_t frame_bytes_max() const noexcept;
 
     Done progress();
@@ -106,6 +108,7 @@ class Connection {
     Clock::time_point began_ = Clock::now();
     Buffer input_;
     std::size_t input_used_ = 0;
+    std::size_t input_end_ = 0; // what came; behind it is room
     Buffer output_;
     std::size_t output_used_ = 0;
     struct Pending {

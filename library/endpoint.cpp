@@ -19,7 +19,6 @@ constexpr std::size_t events_max = 4096;
 constexpr std::size_t sessions_per_peer = 2; // a new one while the old one still has something on the way
 constexpr int retry_pauses_max = 16;         // a handshake that fails waits longer and longer, up to so many times
 constexpr std::size_t number_bytes = sizeof(std::uint32_t);
-constexpr std::size_t opened_head_bytes = sizeof(std::uint32_t) + sizeof(std::uint64_t);
 
 bool is_packet(Bytes part) noexcept
 {
@@ -230,20 +229,25 @@ void Endpoint::retry_handshakes()
 
 void Endpoint::receive(std::span<const Bytes> parts)
 {
+    receive(copy_of(parts));
+}
+
+void Endpoint::receive(Parts parts)
+{
     const auto first = std::find_if(parts.begin(), parts.end(), is_packet);
-    const auto route = copy_of({parts.begin(), first});
     if (first == parts.end()) {
         refuse(Kind::malformed, {});
         return;
     }
+    const Parts route(std::make_move_iterator(parts.begin()), std::make_move_iterator(first));
     for (auto part = first; part != parts.end(); ++part) {
-        if (const auto taken = take_packet(*part, route); !taken) {
+        if (const auto taken = take_packet(std::move(*part), route); !taken) {
             refuse(taken.error().kind, {});
         }
     }
 }
 
-Done Endpoint::take_packet(Bytes bytes, const Parts& route)
+Done Endpoint::take_packet(Buffer bytes, const Parts& route)
 {
     const auto packet = TRY(e2e::read_packet(bytes));
     switch (packet.type) {
@@ -252,7 +256,7 @@ Done Endpoint::take_packet(Bytes bytes, const Parts& route)
     case e2e::PacketType::initiate: return take_initiate(bytes, route);
     case e2e::PacketType::ready: return take_ready(packet, bytes);
     case e2e::PacketType::data:
-    case e2e::PacketType::fanout: return take_data(packet, bytes, route);
+    case e2e::PacketType::fanout: return take_data(std::move(bytes), route);
     case e2e::PacketType::letter: return take_letter(bytes);
     }
     return fault(Kind::malformed, "a packet of unknown type");
@@ -326,8 +330,9 @@ Done Endpoint::take_ready(const e2e::Packet& packet, Bytes bytes)
 }
 
 // Kept until `next`, so that many are opened with one crossing.
-Done Endpoint::take_data(const e2e::Packet& packet, Bytes bytes, const Parts& route)
+Done Endpoint::take_data(Buffer bytes, const Parts& route)
 {
+    const auto packet = TRY(e2e::read_packet(bytes));
     std::shared_ptr<Session> session;
     if (packet.type == e2e::PacketType::data) {
         session = find(packet.id);
@@ -342,33 +347,45 @@ Done Endpoint::take_data(const e2e::Packet& packet, Bytes bytes, const Parts& ro
     if (session == nullptr || session->step != Step::open) {
         return fault(Kind::missing, "a packet is of no session of ours");
     }
-    to_open_.push_back({session, Buffer(bytes.begin(), bytes.end()), session->is_client ? Parts{} : route});
+    to_open_.push_back({std::move(session), std::move(bytes), {}});
+    if (auto& work = to_open_.back(); !work.session->is_client) {
+        work.route = route;
+    }
     return {};
 }
 
+// Each text takes its packet's place: what a call brings is read before its answer is written.
 void Endpoint::open_waiting()
 {
-    const auto works = std::exchange(to_open_, {});
-    std::vector<Buffer> inputs;
-    std::vector<Buffer> outputs;
-    std::vector<Enclave::Call> calls;
-    inputs.reserve(works.size());
-    outputs.reserve(works.size());
-    for (const auto& work : works) {
-        auto& input = inputs.emplace_back(number_bytes + work.packet.size());
-        Writer writer(input);
-        writer.write_le(work.session->number);
-        writer.write_bytes(work.packet);
-        auto& output = outputs.emplace_back(work.packet.size() + opened_head_bytes);
-        calls.push_back({static_cast<std::uint32_t>(Request::e2e_process_message), input, output, std::size_t{0}});
+    struct Crossing {
+        ByteArray<number_bytes> session{};
+        std::array<Bytes, 1> packet;
+        OpenedHead head{};
+        std::array<MutableBytes, 1> text;
+    };
+    auto works = std::exchange(to_open_, {});
+    std::vector<Crossing> crossings(works.size());
+    std::vector<Enclave::Call> calls(works.size());
+    for (std::size_t index = 0; index < works.size(); ++index) {
+        auto& work = works[index];
+        auto& crossing = crossings[index];
+        Writer(crossing.session).write_le(work.session->number);
+        crossing.packet = {Bytes(work.packet)};
+        crossing.text = {MutableBytes(work.packet)};
+        auto& call = calls[index];
+        call.request = static_cast<std::uint32_t>(Request::e2e_process_message);
+        call.input = crossing.session;
+        call.more_input = Enclave::Pieces<Bytes>(crossing.packet);
+        call.output = crossing.head;
+        call.more_output = Enclave::Pieces<MutableBytes>(crossing.text);
     }
     chamber_.enclave().call_many(calls);
     for (std::size_t index = 0; index < works.size(); ++index) {
-        take_opened(works[index], calls[index].result, outputs[index]);
+        take_opened(works[index], crossings[index].head, calls[index].result);
     }
 }
 
-void Endpoint::take_opened(const ToOpen& work, Result<std::size_t> result, Bytes answer)
+void Endpoint::take_opened(ToOpen& work, const OpenedHead& head, Result<std::size_t> result)
 {
     const auto& session = work.session;
     if (!result) {
@@ -382,21 +399,21 @@ void Endpoint::take_opened(const ToOpen& work, Result<std::size_t> result, Bytes
         }
         return;
     }
-    Reader reader(answer.first(*result));
+    Reader reader(head);
     const auto flags = reader.read_le<std::uint32_t>();
     const auto counter = reader.read_le<std::uint64_t>();
-    if (!flags || !counter) {
+    if (*result < head.size() || !flags || !counter) {
         return;
     }
     if (!work.route.empty()) {
-        session->route = work.route; // the newest way on which something authentic came
+        session->route = std::move(work.route); // the newest way on which something authentic came
     }
     if ((*flags & e2e::flag_close) != 0) {
         end(session, Kind::expired, true);
         return;
     }
-    auto parts = session->reassembly.take(
-        *counter, {static_cast<std::uint8_t>(*flags), Buffer(reader.rest().begin(), reader.rest().end())});
+    work.packet.resize(*result - head.size());
+    auto parts = session->reassembly.take(*counter, {static_cast<std::uint8_t>(*flags), std::move(work.packet)});
     if (!parts) {
         end(session, parts.error().kind, true);
     } else if (!parts->empty()) {
@@ -440,32 +457,41 @@ Done Endpoint::send(const CurveKey& peer, std::span<const Bytes> parts)
     return {};
 }
 
+// Each packet takes its text's place, as above.
 void Endpoint::seal_waiting()
 {
-    const auto works = std::exchange(to_seal_, {});
-    std::vector<Buffer> inputs;
-    std::vector<Buffer> outputs;
-    std::vector<Enclave::Call> calls;
-    inputs.reserve(works.size());
-    outputs.reserve(works.size());
-    for (const auto& work : works) {
-        auto& input = inputs.emplace_back(2 * number_bytes + work.piece.text.size());
-        Writer writer(input);
+    struct Crossing {
+        ByteArray<2 * number_bytes> head{};
+        std::array<Bytes, 1> text;
+    };
+    auto works = std::exchange(to_seal_, {});
+    std::vector<Crossing> crossings(works.size());
+    std::vector<Enclave::Call> calls(works.size());
+    for (std::size_t index = 0; index < works.size(); ++index) {
+        auto& work = works[index];
+        auto& crossing = crossings[index];
+        Writer writer(crossing.head);
         writer.write_le(work.session->number);
         writer.write_le(std::uint32_t{work.piece.flags});
-        writer.write_bytes(work.piece.text);
-        auto& output = outputs.emplace_back(work.piece.text.size() + e2e::data_overhead_bytes);
-        calls.push_back({static_cast<std::uint32_t>(Request::e2e_produce_message), input, output, std::size_t{0}});
+        auto& text = work.piece.text;
+        const auto text_bytes = text.size();
+        text.resize(text_bytes + e2e::data_overhead_bytes);
+        crossing.text = {Bytes(text).first(text_bytes)};
+        auto& call = calls[index];
+        call.request = static_cast<std::uint32_t>(Request::e2e_produce_message);
+        call.input = crossing.head;
+        call.more_input = Enclave::Pieces<Bytes>(crossing.text);
+        call.output = text;
     }
     chamber_.enclave().call_many(calls);
     Parts group;
     for (std::size_t index = 0; index < works.size(); ++index) {
-        const auto& work = works[index];
+        auto& work = works[index];
         if (!calls[index].result) {
             end(work.session, calls[index].result.error().kind, true);
         } else if (!work.session->ended) {
-            outputs[index].resize(*calls[index].result);
-            group.push_back(std::move(outputs[index]));
+            work.piece.text.resize(*calls[index].result);
+            group.push_back(std::move(work.piece.text));
         }
         if (work.ends_group && !group.empty()) {
             push_outgoing(work.session->route, std::exchange(group, {}));

@@ -53,6 +53,7 @@ class Endpoint {
     Done disconnect(const CurveKey& peer);
 
     void receive(std::span<const Bytes> parts);
+    void receive(Parts parts); // without copying what it brings
     std::optional<Parts> outgoing();
     std::optional<Event> next();
 
@@ -84,6 +85,7 @@ class Endpoint {
         Buffer packet;
         Parts route;
     };
+    using OpenedHead = ByteArray<sizeof(std::uint32_t) + sizeof(std::uint64_t)>; // flags, counter: before the text
     struct BeforeId {
         bool operator()(const E2eId& a, const E2eId& b) const noexcept { return a.bytes < b.bytes; }
     };
@@ -95,18 +97,18 @@ class Endpoint {
     {
     }
 
-    Done take_packet(Bytes packet, const Parts& route);
+    Done take_packet(Buffer packet, const Parts& route);
     Done take_hello(Bytes packet, const Parts& route);
     Done take_welcome(const protocol::e2e::Packet& packet, Bytes bytes);
     Done take_initiate(Bytes packet, const Parts& route);
     Done take_ready(const protocol::e2e::Packet& packet, Bytes bytes);
-    Done take_data(const protocol::e2e::Packet& packet, Bytes bytes, const Parts& route);
+    Done take_data(Buffer packet, const Parts& route);
     Done take_letter(Bytes packet);
     Done begin_handshake(const CurveKey& peer, Wish& wish);
     void retry_handshakes();
     void seal_waiting();
     void open_waiting();
-    void take_opened(const ToOpen& work, Result<std::size_t> result, Bytes answer);
+    void take_opened(ToOpen& work, const OpenedHead& head, Result<std::size_t> result);
     void end(const std::shared_ptr<Session>& session, Kind why, bool tells);
     void forget(const std::shared_ptr<Session>& session);
     void limit_sessions_of(const CurveKey& peer);

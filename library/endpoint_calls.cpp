@@ -118,8 +118,7 @@ Done pump(Endpoint& endpoint, library::Socket& carrier, int timeout_ms)
     TRY(send_outgoing(endpoint, carrier, std::max(timeout_ms, 1000)));
     int wait = timeout_ms;
     for (std::size_t count = 0; count < pump_messages_max && carrier.poll(wait); ++count, wait = 0) {
-        const auto message = TRY(carrier.receive(0));
-        endpoint.receive(views(message));
+        endpoint.receive(TRY(carrier.receive(0)));
     }
     return send_outgoing(endpoint, carrier, 1000); // answers of handshakes
 }

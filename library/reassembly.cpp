@@ -45,6 +45,13 @@ Outcome<Parts> Reassembly::take(std::uint64_t counter, Piece piece)
     if (bytes_ > bytes_max_) {
         return fault(Kind::exhausted, "messages of the peer stay incomplete");
     }
+    if (has(piece, e2e::flag_first) && has(piece, e2e::flag_last) && has(piece, e2e::flag_part_end)) {
+        bytes_ -= piece.text.size(); // whole by itself: it waits for nothing
+        Parts parts;
+        parts.push_back(std::move(piece.text));
+        drop_hopeless();
+        return parts;
+    }
     auto first = pieces_.insert_or_assign(counter, std::move(piece)).first;
     auto last = first;
     while (!has(first->second, e2e::flag_first) && first != pieces_.begin() &&
@@ -98,7 +105,10 @@ std::vector<Piece> cut(std::span<const Bytes> parts, std::size_t chunk_bytes)
         do {
             const auto chunk = part.first(std::min(part.size(), chunk_bytes));
             part = part.subspan(chunk.size());
-            pieces.push_back({part.empty() ? e2e::flag_part_end : std::uint8_t{0}, Buffer(chunk.begin(), chunk.end())});
+            auto& piece = pieces.emplace_back();
+            piece.flags = part.empty() ? e2e::flag_part_end : std::uint8_t{0};
+            piece.text.reserve(chunk.size() + e2e::data_overhead_bytes); // the packet takes the text's place
+            piece.text.assign(chunk.begin(), chunk.end());
         } while (!part.empty());
     }
     if (!pieces.empty()) {

@@ -245,7 +245,7 @@ int caisson_socket_set_identity(caisson_socket* socket, const uint8_t* identity,
 enum caisson_socket_option {
     CAISSON_LINGER_MS = 1,           /* default 1000 */
     CAISSON_MESSAGE_SIZE_MAX = 2,    /* of one part; default 64 MiB */
-    CAISSON_SEND_QUEUE_BYTES = 3,    /* for each peer; default 4 MiB; one message more always fits */
+    CAISSON_SEND_QUEUE_BYTES = 3,    /* for each peer; default 1 MiB; one message more always fits */
     CAISSON_HANDSHAKE_MS = 4,        /* default 30000 */
     CAISSON_RECEIVE_QUEUE_BYTES = 5, /* for all peers together; default 64 MiB, then reading stops */
 };

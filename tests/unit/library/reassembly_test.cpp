@@ -68,6 +68,18 @@ TEST(ReassemblyTest, messages_that_lie_side_by_side_do_not_mix)
     EXPECT_EQ(*reassembly.take(1, one[0]), Parts{Buffer(20, 1)});
     EXPECT_EQ(*reassembly.take(4, two[1]), Parts{Buffer(20, 2)});
 }
+TEST(ReassemblyTest, a_message_of_one_packet_waits_for_none_of_those_that_are_not_complete)
+{
+    const auto one = cut(views({Buffer(20, 1)}), 10);
+    const auto whole = cut(views({Buffer(5, 2)}), 10);
+    Reassembly reassembly(30);
+    EXPECT_TRUE(reassembly.take(1, one[0])->empty());
+    for (std::uint64_t counter = 3; counter < 40; ++counter) { // and counts for nothing behind itself
+        EXPECT_EQ(*reassembly.take(counter, whole[0]), Parts{Buffer(5, 2)});
+    }
+    EXPECT_EQ(*reassembly.take(2, one[1]), Parts{Buffer(20, 1)});
+    EXPECT_EQ(reassembly.take(40, cut(views({Buffer(31)}), 100)[0]).error().kind, Kind::exhausted);
+}
 TEST(ReassemblyTest, what_a_carrier_lost_is_forgotten_with_its_rest) // [E2E-30]
 {
     Reassembly reassembly(5000);
