@@ -258,16 +258,16 @@ void RingClient::lay_out(const Call& call, const InFlight& flight) noexcept
     for (const auto& piece : call.more_input.list()) {
         put(piece);
     }
-    lane_.slots[flight.end_slot % airlock::slots_per_lane] =
-        Slot{.request = call.request,
-             .input_size = static_cast<std::uint32_t>(input_bytes_of(call)),
-             .input_offset = flight.end,
-             .output_offset = flight.end + rounded_up(input_bytes_of(call)),
-             .output_capacity = static_cast<std::uint32_t>(room_of(call)),
-             .turn = flight.end_slot,
-             .tag = flight.number,
-             .status = SlotStatus::pending,
-             .output_size = 0};
+    auto& slot = lane_.slots[flight.end_slot % airlock::slots_per_lane];
+    __atomic_store_n(&slot.turn, flight.end_slot, __ATOMIC_RELAXED); // not yet; the chamber may be looking at it
+    slot.request = call.request;
+    slot.input_size = static_cast<std::uint32_t>(input_bytes_of(call));
+    slot.input_offset = flight.end;
+    slot.output_offset = flight.end + rounded_up(input_bytes_of(call));
+    slot.output_capacity = static_cast<std::uint32_t>(room_of(call));
+    slot.tag = flight.number;
+    slot.status = SlotStatus::pending;
+    slot.output_size = 0;
 }
 
 // The first one last: the chamber, which waits for it, then finds all of them.
