@@ -46,7 +46,8 @@ class Nursery {
         std::unique_lock lock(mutex_);
         while (true) {
             changed_.wait(lock, [this] { return job_ != nullptr; });
-            pid_ = ::vfork();
+            // posix_spawn runs no file by its descriptor.
+            pid_ = ::vfork(); // NOLINT(bugprone-unsafe-functions,cert-msc24-c,cert-msc33-c)
             if (pid_ == 0) {
                 (*job_)();
                 ::_exit(127);
