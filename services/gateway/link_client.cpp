@@ -12,7 +12,8 @@ namespace {
 namespace zmtp = protocol::zmtp;
 using airlock::curve::Request;
 
-constexpr std::size_t small_answer_bytes = 512;
+// No larger than the answers are: then many handshakes make one group in the chamber.
+constexpr std::size_t small_answer_bytes = protocol::curve::hello_bytes + 24; // and what READY has beside its metadata
 
 } // namespace
 
@@ -190,7 +191,7 @@ Status Link::absorb_client(Request request, Result<Bytes> answer)
         return {};
     case Request::process_welcome:
         outer_.stream.consume(TRY(next_command(outer_.stream))->wire_bytes);
-        ask(Request::produce_initiate, session_, metadata_, metadata_.size() + small_answer_bytes);
+        ask(Request::produce_initiate, session_, metadata_, protocol::curve::initiate_bytes_min + metadata_.size());
         return {};
     case Request::produce_initiate:
         write_frame(outer_.stream, zmtp::frame_command, *answer);

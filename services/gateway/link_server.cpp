@@ -9,8 +9,9 @@ namespace {
 namespace zmtp = protocol::zmtp;
 using airlock::curve::Request;
 
-constexpr std::size_t small_answer_bytes = 512;
-constexpr std::size_t initiate_answer_bytes = 8 + protocol::CurveKey::size + airlock::curve::metadata_bytes_max + 512;
+// No larger than the answers are: then many handshakes make one group in the chamber.
+constexpr std::size_t small_answer_bytes = 192; // WELCOME's 168, and what READY has beside its metadata
+constexpr std::size_t initiated_bytes = 2 * sizeof(std::uint32_t) + protocol::CurveKey::size;
 
 std::string mechanism_name(zmtp::Mechanism mechanism)
 {
@@ -82,7 +83,7 @@ Status Link::read_initiate(bool& moved)
         return {};
     }
     if (route_->is_protected()) {
-        ask(Request::process_initiate, own_key_, frame->body, initiate_answer_bytes);
+        ask(Request::process_initiate, own_key_, frame->body, initiated_bytes + frame->body.size());
         return {};
     }
     const auto is_null = route_->config.mechanism == zmtp::Mechanism::null;

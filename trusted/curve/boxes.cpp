@@ -32,6 +32,17 @@ crypto::BoxSubkey subkey_of(const SharedKey& key, const Nonce& nonce) noexcept
     return crypto::derive_box_subkey(key.expose(), std::span(nonce).first<prefix_bytes>());
 }
 
+// The key of a pair from its product, in place. False: a point of low order made that, all zeros.
+bool derive_from_product(SharedKey& key) noexcept
+{
+    if (crypto::public_verdict(crypto::equal(key.expose(), ByteArray<SharedKey::size>{}))) {
+        return false;
+    }
+    const auto subkey = crypto::derive_box_subkey(key.expose(), ByteArray<prefix_bytes>{});
+    copy_bytes(key.expose(), subkey.expose());
+    return true;
+}
+
 std::uint64_t counter_of(const Nonce& nonce) noexcept
 {
     std::uint64_t counter = 0;
@@ -94,21 +105,33 @@ CurveKey make_key_pair(Runtime& runtime, CurveSecretKey& secret) noexcept
 Result<SharedKey> shared_key(const CurveKey& theirs, const CurveSecretKey& own) noexcept
 {
     SharedKey key;
-    if (has_avx512) {
-        SharedKey product;
-        const crypto::X25519Job job{own.expose().data(), theirs.bytes.data(), product.expose().data()};
-        crypto::make_shared_secrets({&job, 1});
-        if (crypto::public_verdict(crypto::equal(product.expose(), ByteArray<SharedKey::size>{}))) {
-            return fail(Kind::unauthentic, "a public key is a point of low order");
-        }
-        const auto subkey = crypto::derive_box_subkey(product.expose(), ByteArray<prefix_bytes>{});
-        copy_bytes(key.expose(), subkey.expose());
-        return key;
-    }
-    if (crypto_box_beforenm(key.expose().data(), theirs.bytes.data(), own.expose().data()) != 0) {
+    SharedKeyJob job{&theirs, &own, &key};
+    make_shared_keys({&job, 1});
+    if (!job.made) {
         return fail(Kind::unauthentic, "a public key is a point of low order");
     }
     return key;
+}
+
+void make_shared_keys(std::span<SharedKeyJob> jobs) noexcept
+{
+    std::array<crypto::X25519Job, crypto::x25519_best_count> lanes;
+    while (has_avx512 && !jobs.empty()) {
+        const auto some = jobs.first(std::min(jobs.size(), lanes.size()));
+        for (std::size_t index = 0; index < some.size(); ++index) {
+            const auto& job = some[index];
+            lanes[index] = {job.own->expose().data(), job.theirs->bytes.data(), job.key->expose().data()};
+        }
+        crypto::make_shared_secrets(std::span(lanes).first(some.size()));
+        for (auto& job : some) {
+            job.made = derive_from_product(*job.key);
+        }
+        jobs = jobs.subspan(some.size());
+    }
+    for (auto& job : jobs) {
+        job.made =
+            crypto_box_beforenm(job.key->expose().data(), job.theirs->bytes.data(), job.own->expose().data()) == 0;
+    }
 }
 
 void seal_box(std::uint8_t* output, Bytes text, const Nonce& nonce, const SharedKey& key) noexcept

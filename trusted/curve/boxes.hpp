@@ -38,6 +38,15 @@ void make_public_keys(std::span<const PublicKeyJob> jobs) noexcept;
 // Fails: unauthentic (a point of low order).
 [[nodiscard]] Result<SharedKey> shared_key(const CurveKey& theirs, const CurveSecretKey& own) noexcept;
 
+// The same for many, which share most of the work.
+struct SharedKeyJob {
+    const CurveKey* theirs = nullptr;
+    const CurveSecretKey* own = nullptr;
+    SharedKey* key = nullptr;
+    bool made = false; // no: a point of low order
+};
+void make_shared_keys(std::span<SharedKeyJob> jobs) noexcept;
+
 // Writes text.size() + 16 bytes. `output` may start 16 bytes before `text`.
 void seal_box(std::uint8_t* output, Bytes text, const Nonce& nonce, const SharedKey& key) noexcept;
 // Writes box.size() - 16 bytes. Fails: truncated, unauthentic.

@@ -73,15 +73,15 @@ const airlock::Row<Chamber> Chamber::table_[] = {
 
     {number(Request::open_client), "OpenClient", id + key, id + key, any, nullptr, handle<&Chamber::open_client>},
     {number(Request::produce_hello), "ProduceHello", id, id,
-     in_states(SessionState::hello_due), state_of_session, handle<&Chamber::produce_hello>},
+     in_states(SessionState::hello_due), state_of_session, nullptr, join<&Chamber::produce_hello>},
     {number(Request::process_hello), "ProcessHello", id + 200, id + 200, any, nullptr,
-     handle<&Chamber::process_hello>},
+     nullptr, join<&Chamber::process_hello>},
     {number(Request::process_welcome), "ProcessWelcome", id + 168, id + 168,
-     in_states(SessionState::welcome_awaited), state_of_session, handle<&Chamber::process_welcome>},
+     in_states(SessionState::welcome_awaited), state_of_session, nullptr, join<&Chamber::process_welcome>},
     {number(Request::produce_initiate), "ProduceInitiate", id, id + metadata,
-     in_states(SessionState::initiate_due), state_of_session, handle<&Chamber::produce_initiate>},
+     in_states(SessionState::initiate_due), state_of_session, nullptr, join<&Chamber::produce_initiate>},
     {number(Request::process_initiate), "ProcessInitiate", id + 257, id + 257 + metadata, any, nullptr,
-     handle<&Chamber::process_initiate>},
+     nullptr, join<&Chamber::process_initiate>},
     {number(Request::produce_ready), "ProduceReady", id, id + metadata,
      in_states(SessionState::ready_due), state_of_session, handle<&Chamber::produce_ready>},
     {number(Request::process_ready), "ProcessReady", id + 30, id + 30 + metadata,
@@ -189,7 +189,27 @@ Chamber::Chamber(Runtime& runtime, Arena& arena) noexcept
     , lists_(arena)
     , gates_(arena)
     , sessions_(arena)
+    , handshakes_(sources_, sessions_)
 {
+}
+
+// Of a session one step of its handshake waits at a time: the next is permitted by what comes of it.
+bool Chamber::comes_after_all(const airlock::Exchange& exchange) const noexcept
+{
+    switch (static_cast<Request>(exchange.request)) {
+    case Request::produce_message:
+    case Request::process_message:
+    case Request::box_keypair:
+    case Request::process_hello:
+    case Request::process_initiate: return false;
+    case Request::produce_hello:
+    case Request::process_welcome:
+    case Request::produce_initiate: {
+        const auto session = Reader(exchange.input).read_le<std::uint32_t>();
+        return !session || handshakes_.has(*session);
+    }
+    default: return true;
+    }
 }
 
 // What joins a batch is answered when the batch runs: before the first request that is none of its kind, and at the
@@ -198,11 +218,8 @@ void Chamber::answer(std::span<airlock::Exchange> group) noexcept
 {
     look_at_time();
     for (auto& exchange : group) {
-        switch (static_cast<Request>(exchange.request)) {
-        case Request::produce_message:
-        case Request::process_message:
-        case Request::box_keypair: break;
-        default: run_batches();
+        if (comes_after_all(exchange)) {
+            run_batches();
         }
         airlock::dispatch<Chamber>(table_, *this, exchange);
     }
@@ -220,6 +237,7 @@ void Chamber::run_batches() noexcept
 {
     messages_.run(sessions_);
     pairs_.run(shim_keys_);
+    handshakes_.run();
 }
 
 void Chamber::end_session(std::uint32_t session_id) noexcept
@@ -254,6 +272,7 @@ void Chamber::end_epoch() noexcept
     e2e_sessions_.close_all();
     shim_keys_.end_transients();
     cookies_.forget();
+    transients_.forget();
 }
 
 Result<std::uint32_t> Chamber::state_of_session(const Chamber& chamber, Bytes input) noexcept

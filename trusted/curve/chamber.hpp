@@ -8,6 +8,7 @@
 #include "trusted/curve/e2e_letter.hpp"
 #include "trusted/curve/e2e_session.hpp"
 #include "trusted/curve/gate.hpp"
+#include "trusted/curve/handshakes.hpp"
 #include "trusted/curve/key_table.hpp"
 #include "trusted/curve/message_batch.hpp"
 #include "trusted/curve/pair_batch.hpp"
@@ -53,13 +54,20 @@ class Chamber {
 
     // chamber_sessions.cpp
     Result<std::size_t> open_client(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> produce_hello(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> process_hello(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> process_welcome(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> produce_initiate(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> process_initiate(Bytes input, MutableBytes output) noexcept;
+    void produce_hello(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void process_hello(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void process_welcome(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void produce_initiate(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void process_initiate(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
     Result<std::size_t> produce_ready(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> process_ready(Bytes input, MutableBytes output) noexcept;
+    // What the request names; or null and the answer.
+    [[nodiscard]] Session* session_of(airlock::Exchange& exchange) noexcept;
+    [[nodiscard]] const LongTermKey* key_of(airlock::Exchange& exchange, std::uint32_t id) noexcept;
+    // A step of a handshake has joined, or this is its answer, and the end of its session.
+    void note_joined(airlock::Exchange& exchange, Session* session, const Status& joined) noexcept;
+    // Whether what waits has to be answered before this request is looked at.
+    [[nodiscard]] bool comes_after_all(const airlock::Exchange& exchange) const noexcept;
     // The session of a message, in a state that the row permits and with its gate open; or null and the answer.
     [[nodiscard]] Session* message_session(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
     void produce_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
@@ -147,6 +155,8 @@ class Chamber {
     Runtime& runtime_;
     KeyTable keys_;
     Cookies cookies_;
+    Transients transients_;
+    Sources sources_{runtime_, cookies_, transients_};
     Streams streams_; // before those who lease from it
     ShimKeys shim_keys_;
     MessageBatch messages_;
@@ -156,6 +166,7 @@ class Chamber {
     ArenaTable<Access, access_lists_max> lists_;
     ArenaTable<Gate, gates_max> gates_;
     Sessions sessions_; // the last in the arena: where memory is short, sessions are fewer
+    Handshakes handshakes_;
     std::uint64_t last_ticks_ = 0;
     std::uint64_t swept_ticks_ = 0;
 };

@@ -84,7 +84,7 @@ Result<std::size_t> Chamber::e2e_produce_hello(Bytes input, MutableBytes output)
 {
     const auto subject = TRY(read_subject(input));
     auto* session = TRY(e2e_sessions_.find(subject.id));
-    const auto size = curve::e2e_produce_hello(runtime_, *session, output);
+    const auto size = curve::e2e_produce_hello(sources_, *session, output);
     if (!size) {
         E2eSessions::close(*session);
         return size;
@@ -97,7 +97,7 @@ Result<std::size_t> Chamber::e2e_process_hello(Bytes input, MutableBytes output)
 {
     const auto subject = TRY(read_subject(input));
     const auto* own = TRY(keys_.find(subject.id));
-    return curve::e2e_process_hello(runtime_, cookies_, *own, subject.rest, output);
+    return curve::e2e_process_hello(sources_, *own, subject.rest, output);
 }
 
 // [E2E-8] Whoever carries a handshake can add to it: what does not fit is refused, and the handshake goes on.
@@ -105,7 +105,7 @@ Result<std::size_t> Chamber::e2e_process_welcome(Bytes input, MutableBytes /*out
 {
     const auto subject = TRY(read_subject(input));
     auto* session = TRY(e2e_sessions_.find(subject.id));
-    TRY(curve::e2e_process_welcome(*session, subject.rest));
+    TRY(curve::e2e_process_welcome(sources_, *session, subject.rest));
     session->curve.state = SessionState::initiate_due;
     return std::size_t{0};
 }
@@ -115,7 +115,7 @@ Result<std::size_t> Chamber::e2e_produce_initiate(Bytes input, MutableBytes outp
     const auto subject = TRY(read_subject(input));
     auto* session = TRY(e2e_sessions_.find(subject.id));
     const auto* own = TRY(keys_.find(session->curve.own_key));
-    const auto size = curve::e2e_produce_initiate(runtime_, *session, *own, subject.rest, output);
+    const auto size = curve::e2e_produce_initiate(sources_, *session, *own, subject.rest, output);
     if (!size) {
         E2eSessions::close(*session);
         return size;
@@ -134,12 +134,12 @@ Result<std::size_t> Chamber::e2e_process_initiate(Bytes input, MutableBytes outp
         return fail(Kind::exhausted, "the buffer for the answer is too small");
     }
     const auto metadata = output.subspan(head_bytes);
-    auto initiated = TRY(curve::e2e_process_initiate(runtime_, cookies_, *own, subject.rest, metadata));
-    const auto client = initiated.curve.client;
+    auto initiated = TRY(curve::e2e_process_initiate(sources_, *own, subject.rest, metadata));
+    const auto client = initiated.client;
     const auto order = initiated.order;
     const auto session_id = initiated.session_id;
     const auto metadata_at = initiated.metadata_at;
-    const auto metadata_bytes = initiated.curve.metadata_bytes - metadata_at;
+    const auto metadata_bytes = initiated.metadata_bytes - metadata_at;
     const bool admitted = gate == nullptr || gate->admits(client, runtime_.ticks());
     std::uint32_t id = 0;
     if (admitted) {

@@ -19,6 +19,14 @@ Result<Subject> read_subject(Bytes input) noexcept
     return subject;
 }
 
+// Of the subject. The row demands more than that.
+std::uint32_t id_of(const airlock::Exchange& exchange) noexcept
+{
+    std::uint32_t id = 0;
+    __builtin_memcpy(&id, exchange.input.data(), sizeof id);
+    return id;
+}
+
 // [CURVE-2] A step that fails ends the session: nobody tries twice on one set of transient keys, nor on one session
 // key.
 template <typename T>
@@ -41,13 +49,29 @@ Status Chamber::check_gate(Session& session) noexcept
     return {};
 }
 
-Session* Chamber::message_session(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
+Session* Chamber::session_of(airlock::Exchange& exchange) noexcept
 {
-    std::uint32_t id = 0;
-    __builtin_memcpy(&id, exchange.input.data(), sizeof id); // the row demands more than that
-    auto* session = sessions_.at(id);
+    auto* session = sessions_.at(id_of(exchange));
     if (session == nullptr) {
         exchange.answer.result = fail(Kind::missing, "there is no such session");
+    }
+    return session;
+}
+
+const LongTermKey* Chamber::key_of(airlock::Exchange& exchange, std::uint32_t id) noexcept
+{
+    const auto own = keys_.find(id);
+    if (!own) {
+        exchange.answer.result = std::unexpected(own.error());
+        return nullptr;
+    }
+    return *own;
+}
+
+Session* Chamber::message_session(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
+{
+    auto* session = session_of(exchange);
+    if (session == nullptr) {
         return nullptr;
     }
     if (!row.permits(session->state)) {
@@ -77,73 +101,57 @@ Result<std::size_t> Chamber::open_client(Bytes input, MutableBytes output) noexc
     return writer.finish();
 }
 
-Result<std::size_t> Chamber::produce_hello(Bytes input, MutableBytes output) noexcept
+// [CURVE-2]
+void Chamber::note_joined(airlock::Exchange& exchange, Session* session, const Status& joined) noexcept
 {
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(sessions_.find(subject.id));
-    const auto size = TRY(or_end(sessions_, *session, curve::produce_hello(runtime_, *session, output)));
-    session->state = SessionState::welcome_awaited;
-    return size;
-}
-
-Result<std::size_t> Chamber::process_hello(Bytes input, MutableBytes output) noexcept
-{
-    const auto subject = TRY(read_subject(input));
-    const auto* own = TRY(keys_.find(subject.id));
-    return curve::process_hello(runtime_, cookies_, *own, subject.rest, output);
-}
-
-Result<std::size_t> Chamber::process_welcome(Bytes input, MutableBytes /*output*/) noexcept
-{
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(sessions_.find(subject.id));
-    if (const auto done = curve::process_welcome(*session, subject.rest); !done) {
+    if (joined) {
+        return;
+    }
+    exchange.answer.result = std::unexpected(joined.error());
+    if (session != nullptr) {
         sessions_.close(*session);
-        return std::unexpected(done.error());
     }
-    session->state = SessionState::initiate_due;
-    return std::size_t{0};
 }
 
-Result<std::size_t> Chamber::produce_initiate(Bytes input, MutableBytes output) noexcept
+void Chamber::produce_hello(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
 {
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(sessions_.find(subject.id));
-    const auto* own = TRY(keys_.find(session->own_key));
-    const auto size =
-        TRY(or_end(sessions_, *session, curve::produce_initiate(runtime_, *session, *own, subject.rest, output)));
-    session->state = SessionState::ready_awaited;
-    return size;
+    if (auto* session = session_of(exchange); session != nullptr) {
+        note_joined(exchange, session, handshakes_.add_produce_hello(exchange, *session));
+    }
 }
 
-Result<std::size_t> Chamber::process_initiate(Bytes input, MutableBytes output) noexcept
+void Chamber::process_hello(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
 {
-    constexpr std::size_t head_bytes = 4 + CurveKey::size + 4;
-    const auto subject = TRY(read_subject(input));
-    const auto* own = TRY(keys_.find(subject.id));
-    auto* gate = TRY(gate_for(*own));
-    if (output.size() < head_bytes) {
-        return fail(Kind::exhausted, "the buffer for the answer is too small");
+    if (const auto* own = key_of(exchange, id_of(exchange)); own != nullptr) {
+        note_joined(exchange, nullptr, handshakes_.add_process_hello(exchange, *own));
     }
-    auto initiated = TRY(curve::process_initiate(runtime_, cookies_, *own, subject.rest, output.subspan(head_bytes)));
-    const bool admitted = gate == nullptr || gate->admits(initiated.client, runtime_.ticks());
-    std::uint32_t id = 0;
-    if (admitted) {
-        auto* session = TRY(sessions_.open(runtime_.ticks()));
-        session->state = SessionState::ready_due;
-        session->is_server = true;
-        session->own_key = own->id;
-        session->gate = gate;
-        session->peer = initiated.client;
-        session->received = initiated.counter;
-        session->key = std::move(initiated.key);
-        id = session->id;
+}
+
+void Chamber::process_welcome(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    if (auto* session = session_of(exchange); session != nullptr) {
+        note_joined(exchange, session, handshakes_.add_process_welcome(exchange, *session));
     }
-    Writer writer(output);
-    writer.write_le(id);
-    writer.write_bytes(initiated.client.bytes);
-    writer.write_le(admitted ? std::uint32_t{1} : std::uint32_t{0});
-    return head_bytes + initiated.metadata_bytes;
+}
+
+void Chamber::produce_initiate(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    auto* session = session_of(exchange);
+    const auto* own = session != nullptr ? key_of(exchange, session->own_key) : nullptr;
+    if (own != nullptr) {
+        note_joined(exchange, session, handshakes_.add_produce_initiate(exchange, *session, *own));
+    }
+}
+
+void Chamber::process_initiate(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    const auto* own = key_of(exchange, id_of(exchange));
+    if (own == nullptr) {
+        return;
+    }
+    const auto gate = gate_for(*own);
+    note_joined(exchange, nullptr,
+                gate ? handshakes_.add_process_initiate(exchange, *own, *gate) : Status(std::unexpected(gate.error())));
 }
 
 Result<std::size_t> Chamber::produce_ready(Bytes input, MutableBytes output) noexcept

@@ -283,71 +283,98 @@ void E2eSessions::close_all() noexcept
 }
 
 // [E2E-2]
-Result<std::size_t> e2e_produce_hello(Runtime& runtime, E2eSession& session, MutableBytes output) noexcept
+Result<std::size_t> e2e_produce_hello(Sources& sources, E2eSession& session, MutableBytes output) noexcept
 {
     if (output.size() < e2e::head_bytes) {
         return fail(Kind::exhausted, "the buffer for a packet is too small");
     }
-    const auto size = TRY(produce_hello(runtime, session.curve, output.subspan(e2e::head_bytes)));
+    HandshakeStep step;
+    step.session = &session.curve;
+    step.output = output.subspan(e2e::head_bytes);
+    TRY(begin_produce_hello(sources, step));
+    TRY(finish_alone(sources, step));
     session.session_id = front_of(session.curve.own_transient);
     Writer writer(output);
     e2e::write_packet_head(writer, PacketType::hello, session.session_id);
-    return e2e::head_bytes + size;
+    return e2e::head_bytes + step.written;
 }
 
-Result<std::size_t> e2e_process_hello(Runtime& runtime, Cookies& cookies, const LongTermKey& own, Bytes bytes,
+Result<std::size_t> e2e_process_hello(Sources& sources, const LongTermKey& own, Bytes bytes,
                                       MutableBytes output) noexcept
 {
     const auto hello = TRY(expect_packet(bytes, PacketType::hello));
     if (output.size() < e2e::head_bytes) {
         return fail(Kind::exhausted, "the buffer for a packet is too small");
     }
-    const auto size = TRY(process_hello(runtime, cookies, own, hello.body, output.subspan(e2e::head_bytes)));
+    HandshakeStep step;
+    step.own = &own;
+    step.body = hello.body;
+    step.output = output.subspan(e2e::head_bytes);
+    TRY(begin_process_hello(step));
+    TRY(finish_alone(sources, step));
     constexpr auto key_at = wire::HELLO.size() + 2 + wire::hello_padding_bytes;
     if (!same_bytes(hello.id.bytes, hello.body.subspan(key_at, E2eId::size))) {
         return fail(Kind::malformed, "HELLO stands under another's id");
     }
     Writer writer(output);
     e2e::write_packet_head(writer, PacketType::welcome, hello.id);
-    return e2e::head_bytes + size;
+    return e2e::head_bytes + step.written;
 }
 
-Status e2e_process_welcome(E2eSession& session, Bytes bytes) noexcept
+Status e2e_process_welcome(Sources& sources, E2eSession& session, Bytes bytes) noexcept
 {
     const auto welcome = TRY(expect_packet(bytes, PacketType::welcome));
     if (welcome.id != session.session_id) {
         return fail(Kind::missing, "WELCOME is for another handshake");
     }
-    TRY(process_welcome(session.curve, welcome.body));
+    HandshakeStep step;
+    step.session = &session.curve;
+    step.body = welcome.body;
+    TRY(begin_process_welcome(step));
+    TRY(finish_alone(sources, step));
     session.session_id = id_of(session.curve.key);
     return {};
 }
 
-Result<std::size_t> e2e_produce_initiate(Runtime& runtime, E2eSession& session, const LongTermKey& own, Bytes metadata,
+Result<std::size_t> e2e_produce_initiate(Sources& sources, E2eSession& session, const LongTermKey& own, Bytes metadata,
                                          MutableBytes output) noexcept
 {
     if (TRY(read_own_property(metadata)).order != session.order || output.size() < e2e::head_bytes) {
         return fail(Kind::malformed, "the metadata name another order than the session has");
     }
-    const auto size = TRY(produce_initiate(runtime, session.curve, own, metadata, output.subspan(e2e::head_bytes)));
+    HandshakeStep step;
+    step.session = &session.curve;
+    step.own = &own;
+    step.body = metadata;
+    step.output = output.subspan(e2e::head_bytes);
+    TRY(begin_produce_initiate(step));
+    TRY(finish_alone(sources, step));
     Writer writer(output);
     e2e::write_packet_head(writer, PacketType::initiate, session.session_id);
     derive_keys(session, own.public_key, session.curve.peer);
-    return e2e::head_bytes + size;
+    return e2e::head_bytes + step.written;
 }
 
 // [E2E-6]
-Result<E2eInitiated> e2e_process_initiate(Runtime& runtime, Cookies& cookies, const LongTermKey& own, Bytes bytes,
+Result<E2eInitiated> e2e_process_initiate(Sources& sources, const LongTermKey& own, Bytes bytes,
                                           MutableBytes metadata) noexcept
 {
     const auto packet = TRY(expect_packet(bytes, PacketType::initiate));
+    HandshakeStep step;
+    step.own = &own;
+    step.body = packet.body;
+    step.output = metadata;
+    TRY(begin_process_initiate(sources, step));
+    TRY(finish_alone(sources, step));
     E2eInitiated out;
-    out.curve = TRY(process_initiate(runtime, cookies, own, packet.body, metadata));
-    out.session_id = id_of(out.curve.key);
+    out.client = step.client;
+    out.key = std::move(step.session_key);
+    out.metadata_bytes = step.written;
+    out.session_id = id_of(out.key);
     if (out.session_id != packet.id) {
         return fail(Kind::malformed, "INITIATE stands under another session's id");
     }
-    const auto property = TRY(read_own_property(metadata.first(out.curve.metadata_bytes)));
+    const auto property = TRY(read_own_property(metadata.first(out.metadata_bytes)));
     out.order = property.order;
     out.metadata_at = property.size;
     return out;
@@ -358,8 +385,8 @@ void e2e_begin(E2eSession& session, const LongTermKey& own, E2eInitiated&& initi
     session.curve.state = SessionState::ready_due;
     session.curve.is_server = true;
     session.curve.own_key = own.id;
-    session.curve.peer = initiated.curve.client;
-    session.curve.key = std::move(initiated.curve.key);
+    session.curve.peer = initiated.client;
+    session.curve.key = std::move(initiated.key);
     session.session_id = initiated.session_id;
     session.order = initiated.order;
     derive_keys(session, session.curve.peer, own.public_key);

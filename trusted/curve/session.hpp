@@ -3,6 +3,7 @@
 #pragma once
 
 #include "airlock/curve/requests.hpp"
+#include "core/wire.hpp"
 #include "trusted/curve/boxes.hpp"
 #include "trusted/curve/cookies.hpp"
 #include "trusted/curve/gate.hpp"
@@ -30,7 +31,7 @@ struct Session {
     CurveKey peer; // the peer's long-term key
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
-    SharedKey key;       // C' and S'
+    SharedKey key;       // C' and S'; of a client that waits for WELCOME: C' and S
     StreamLease sealing; // of unfinished messages, to the peer
     StreamLease opening; // and from it
     // Of its messages: made with the first one.
@@ -82,26 +83,10 @@ class Sessions {
     std::uint32_t generation_ = 0; // upper part of the ids: one closed is not soon another's
 };
 
-// The client's side.
-[[nodiscard]] Result<std::size_t> produce_hello(Runtime& runtime, Session& session, MutableBytes output) noexcept;
-[[nodiscard]] Status process_welcome(Session& session, Bytes body) noexcept;
-[[nodiscard]] Result<std::size_t> produce_initiate(Runtime& runtime, Session& session, const LongTermKey& own,
-                                                   Bytes metadata, MutableBytes output) noexcept;
-// Returns the size of the metadata.
-[[nodiscard]] Result<std::size_t> process_ready(Session& session, Bytes body, MutableBytes metadata) noexcept;
-
-// The server's side. HELLO to WELCOME keeps nothing.
-[[nodiscard]] Result<std::size_t> process_hello(Runtime& runtime, Cookies& cookies, const LongTermKey& own, Bytes body,
-                                                MutableBytes output) noexcept;
-struct Initiated {
-    CurveKey client;
-    SharedKey key;
-    std::uint64_t counter = 0;
-    std::size_t metadata_bytes = 0; // at the front of the metadata buffer
-};
-[[nodiscard]] Result<Initiated> process_initiate(Runtime& runtime, Cookies& cookies, const LongTermKey& own, Bytes body,
-                                                 MutableBytes metadata) noexcept;
+// Of handshakes, what needs no product of keys; the other steps are handshakes.hpp's. process_ready returns the size of
+// the metadata.
 [[nodiscard]] Result<std::size_t> produce_ready(Session& session, Bytes metadata, MutableBytes output) noexcept;
+[[nodiscard]] Result<std::size_t> process_ready(Session& session, Bytes body, MutableBytes metadata) noexcept;
 
 // Both sides. Messages are message_batch.hpp's.
 [[nodiscard]] Result<std::size_t> process_error(Bytes body, MutableBytes reason) noexcept;
@@ -141,6 +126,9 @@ inline constexpr std::uint64_t counter_max = std::uint64_t{1} << 62U;
     constexpr auto known = airlock::curve::message_more | airlock::curve::message_command;
     return (flags & ~known) == 0;
 }
+
+// A command body after its name. Fails: truncated; malformed (another command's).
+[[nodiscard]] Result<Reader> after_name(Bytes body, std::string_view name) noexcept;
 
 // [CURVE-16] Names of 1 to 255 octets of RFC 23's letters, values up to the end, nothing left over. Fails: malformed.
 [[nodiscard]] Status check_metadata(Bytes metadata) noexcept;

@@ -1,6 +1,7 @@
 // What the tests of the curve chamber share: a runtime whose ticks the test sets, a Verifier, and one-line requests.
 #pragma once
 
+#include "airlock/entry.hpp"
 #include "tests/support/test_arena.hpp"
 #include "tests/unit/protocol/signed_documents.hpp"
 #include "trusted/curve/chamber.hpp"
@@ -11,6 +12,22 @@ namespace caisson::trusted::curve::test {
 
 using airlock::curve::Request;
 using Buffer = std::vector<std::uint8_t>;
+
+// The features of each kernel that this machine has, for choose_box_kernel; none of them: libsodium.
+inline std::vector<std::uint32_t> kernels_here()
+{
+    using airlock::CpuFeature;
+    constexpr auto bit = [](CpuFeature feature) { return static_cast<std::uint32_t>(feature); };
+    std::vector<std::uint32_t> all{0};
+    if (__builtin_cpu_supports("avx2")) {
+        all.push_back(bit(CpuFeature::avx2));
+    }
+    if (__builtin_cpu_supports("avx512ifma") && __builtin_cpu_supports("avx512vbmi2")) {
+        all.push_back(bit(CpuFeature::avx2) | bit(CpuFeature::avx512) | bit(CpuFeature::avx512_ifma) |
+                      bit(CpuFeature::avx512_vbmi2));
+    }
+    return all;
+}
 
 class CurveRuntime final : public Runtime {
   public:

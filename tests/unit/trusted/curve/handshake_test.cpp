@@ -98,7 +98,12 @@ TEST_F(Handshake, messages_count_on_from_the_handshake) // [CURVE-13]
 }
 TEST_F(Handshake, an_initiate_whose_nonce_is_not_above_the_hellos_opens_no_session) // [CURVE-13]
 {
-    const auto says = [this](std::uint64_t hello_counter) {
+    Cookies cookies;
+    Transients transients;
+    tests::TestArena room;
+    Sessions sessions(room.arena());
+    Handshakes handshakes({runtime, cookies, transients}, sessions);
+    const auto says = [&](std::uint64_t hello_counter) {
         Session session;
         LongTermKey own;
         own.public_key = make_key_pair(runtime, own.secret);
@@ -107,16 +112,26 @@ TEST_F(Handshake, an_initiate_whose_nonce_is_not_above_the_hellos_opens_no_sessi
         ByteArray<8> counter{};
         Writer(counter).write_be(hello_counter);
         Buffer box(wire::hello_zeros_bytes + 16);
-        const auto key = shared_key(server.public_key, session.transient);
+        auto key = shared_key(server.public_key, session.transient);
         seal_box(box.data(), ByteArray<wire::hello_zeros_bytes>{}, wire::short_nonce(wire::hello_nonce, hello_counter),
                  *key);
         const auto hello = join(bytes_of(wire::HELLO), ByteArray<2>{1, 0}, ByteArray<wire::hello_padding_bytes>{},
                                 session.own_transient.bytes, counter, box);
         const auto welcome = ask(Request::process_hello, join(server.id, hello));
         EXPECT_TRUE(welcome.ok());
-        EXPECT_TRUE(process_welcome(session, welcome.bytes));
-        Buffer initiate(wire::initiate_bytes_min);
-        EXPECT_TRUE(produce_initiate(runtime, session, own, {}, initiate)); // its counter is 2
+        session.key = std::move(*key);
+        Buffer initiate(wire::initiate_bytes_min); // its counter is 2
+        auto to_welcome = join(u32(0), welcome.bytes);
+        auto to_initiate = join(u32(0));
+        airlock::Exchange steps[2];
+        steps[0].input = to_welcome;
+        steps[1].input = to_initiate;
+        steps[1].output = initiate;
+        EXPECT_TRUE(handshakes.add_process_welcome(steps[0], session));
+        handshakes.run();
+        EXPECT_TRUE(handshakes.add_produce_initiate(steps[1], session, own));
+        handshakes.run();
+        EXPECT_TRUE(steps[0].answer.result && steps[1].answer.result);
         return ask(Request::process_initiate, join(server.id, initiate));
     };
     EXPECT_TRUE(says(0).ok());

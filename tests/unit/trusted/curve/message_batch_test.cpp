@@ -1,7 +1,6 @@
 // Groups of requests and runs of messages, with each kernel that this machine has.
 #include "trusted/curve/message_batch.hpp"
 
-#include "airlock/entry.hpp"
 #include "tests/unit/trusted/curve/curve_world.hpp"
 
 #include <gtest/gtest.h>
@@ -11,26 +10,7 @@
 namespace caisson::trusted::curve::test {
 namespace {
 
-using airlock::CpuFeature;
 using airlock::Refusal;
-
-constexpr std::uint32_t bit(CpuFeature feature)
-{
-    return static_cast<std::uint32_t>(feature);
-}
-
-std::vector<std::uint32_t> kernels_here()
-{
-    std::vector<std::uint32_t> all{0};
-    if (__builtin_cpu_supports("avx2")) {
-        all.push_back(bit(CpuFeature::avx2));
-    }
-    if (__builtin_cpu_supports("avx512ifma") && __builtin_cpu_supports("avx512vbmi2")) {
-        all.push_back(bit(CpuFeature::avx2) | bit(CpuFeature::avx512) | bit(CpuFeature::avx512_ifma) |
-                      bit(CpuFeature::avx512_vbmi2));
-    }
-    return all;
-}
 
 struct Ask {
     Request request;
