@@ -114,7 +114,7 @@ RingServer::RingServer(airlock::Ring& ring, const ChamberEntry& chamber, std::ui
     , chamber_(chamber)
     , input_has_(chamber.arena == nullptr ? chamber.input.size() : 0)
     , output_has_(chamber.arena == nullptr ? chamber.output.size() : 0)
-    , spin_budget_ticks_(std::min(spin_budget_ticks, spin_budget_ticks_max))
+    , patience_(std::min(spin_budget_ticks, spin_budget_ticks_max))
 {
     CHECK(chamber_.answer != nullptr && chamber_.group_requests <= group_requests_max);
     for (std::uint32_t lane = 0; lane < airlock::lane_count; ++lane) {
@@ -306,24 +306,30 @@ bool RingServer::producer_sleeps() const noexcept
 RingServer::Pause RingServer::serve() noexcept
 {
     auto last_work = read_tick_counter();
+    std::uint64_t worked = 0;
+    patience_.came_back(last_work);
     while (true) {
         if (ring_.stop.load(std::memory_order_acquire) != 0) {
             return {ExitReason::stopped, 0};
         }
+        const auto now = read_tick_counter();
         if (serve_all()) {
+            patience_.found_after(now - last_work);
+            last_work = read_tick_counter();
+            worked = last_work - now;
             if (producer_sleeps()) {
                 return {ExitReason::wake, 0};
             }
-            last_work = read_tick_counter();
             continue;
         }
-        if (read_tick_counter() - last_work < spin_budget_ticks_) {
+        if (now - last_work < patience_.ticks()) {
             __builtin_ia32_pause();
             continue;
         }
         const auto doorbell = ring_.doorbell.load(std::memory_order_seq_cst);
         ring_.chamber_asleep.store(1, std::memory_order_seq_cst);
         if (!anything_waits()) {
+            patience_.gave_up(now, worked);
             return {ExitReason::idle, doorbell};
         }
         ring_.chamber_asleep.store(0, std::memory_order_relaxed);

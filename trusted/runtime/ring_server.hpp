@@ -6,6 +6,7 @@
 #include "airlock/entry.hpp"
 #include "airlock/ring.hpp"
 #include "trusted/runtime/chamber.hpp"
+#include "trusted/runtime/patience.hpp"
 
 namespace caisson::trusted {
 
@@ -19,7 +20,8 @@ class RingServer {
         std::uint32_t doorbell = 0; // for idle: the value that no producer has changed yet
     };
 
-    // Serves until there is nothing to do for the spin budget, or until the ring says stop.
+    // Serves until there is nothing to do for as long as it is worth to look, the spin budget at most, or until the
+    // ring says stop.
     [[nodiscard]] Pause serve() noexcept;
 
   private:
@@ -48,7 +50,7 @@ class RingServer {
     ChamberEntry chamber_;
     std::size_t input_has_; // how much of the buffers is memory
     std::size_t output_has_;
-    std::uint32_t spin_budget_ticks_;
+    Patience patience_;
     std::array<Group, 2> groups_{};
     std::array<airlock::Exchange, group_requests_max> exchanges_{};
     std::array<std::uint32_t, airlock::lane_count> tails_{}; // ours; the copy in the ring is for the producers
