@@ -19,9 +19,12 @@ constexpr std::chrono::milliseconds tick{100};
 constexpr std::uint64_t list_ticks = 3; // between two looks whether a list was written anew
 // While the chamber works and there is nothing else to do: a few messages are done sooner than a nap ends, so the
 // answer is looked for as long as the ring's spin budget. Then naps: whatever comes is heard at once, and the CPU is
-// somebody else's meanwhile. What takes longer than all of these is slept for as for any request.
+// somebody else's meanwhile. More messages are napped for at once, and longer. What takes longer than all of these is
+// slept for as for any request.
 constexpr std::chrono::microseconds look{10};
+constexpr std::size_t looked_for_bytes_max = std::size_t{4} << 10U;
 constexpr std::chrono::microseconds nap{25};
+constexpr std::size_t bytes_per_us = 4096; // of a chamber at work, about; it needs less for large messages
 constexpr int naps_max = 40;
 
 // Who keeps out whom the lists do not name.
@@ -251,14 +254,15 @@ void Gateway::wait_for_work(Voyage& sailing)
 {
     const bool busy = !awake.empty() || sailing.under_way();
     loop.wait(busy ? std::chrono::microseconds(0) : tick);
-    if (sailing.under_way() && awake.empty()) {
+    const bool is_short = sailing.input_bytes() <= looked_for_bytes_max;
+    if (sailing.under_way() && awake.empty() && is_short) {
         look_out_for(sailing);
     }
     for (int naps = 0; naps < naps_max && sailing.under_way() && awake.empty() && !chamber_watch_.ended; ++naps) {
         if (sailing.answered()) {
             break;
         }
-        loop.wait(nap);
+        loop.wait(naps == 0 ? nap + std::chrono::microseconds(sailing.input_bytes() / bytes_per_us) : nap);
     }
 }
 

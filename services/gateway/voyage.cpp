@@ -56,6 +56,7 @@ Voyage::Message& Voyage::add(Request request, std::uint32_t session, std::size_t
     auto& run = runs_.back();
     ++run.messages;
     run.input_bytes += input_bytes;
+    input_bytes_ += input_bytes;
     run.answer_bytes += answer_bytes;
     auto& message = messages_.emplace_back();
     message.run = runs_.size() - 1;
@@ -175,7 +176,7 @@ void Voyage::clear()
     calls_.clear();
     rooms_.clear();
     last_ = {};
-    produced_count_ = processed_count_ = 0;
+    produced_count_ = processed_count_ = input_bytes_ = 0;
 }
 
 } // namespace caisson::services::gateway

@@ -55,6 +55,9 @@ class Voyage {
         return messages_max - std::max(produced_count_, processed_count_);
     }
 
+    // Of its inputs.
+    [[nodiscard]] std::size_t input_bytes() const noexcept { return input_bytes_; }
+
     // Hands all of it to the chamber; from here on the inputs are not looked at any more.
     void depart();
     [[nodiscard]] bool under_way() const noexcept { return under_way_; }
@@ -104,6 +107,7 @@ class Voyage {
     host::enclave::Enclave::Flight last_;
     std::size_t produced_count_ = 0;
     std::size_t processed_count_ = 0;
+    std::size_t input_bytes_ = 0;
     bool under_way_ = false;
 };
 
