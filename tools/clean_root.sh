@@ -38,7 +38,7 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 for place in /usr/local/share/ca-certificates /usr/etc; do
     [ ! -d "$place" ] || { mkdir -p "$root$place" && cp -r "$place/." "$root$place"; }
 done
-[ ! -x "$root/usr/sbin/update-ca-certificates" ] || chroot "$root" update-ca-certificates >/dev/null
+[ ! -x "$root/usr/sbin/update-ca-certificates" ] || chroot "$root" update-ca-certificates >/dev/null 2>&1
 
 # The checkout, with the data the tests read beside it where this machine has it.
 rm -rf "$root/src/caisson"
