@@ -281,15 +281,15 @@ Result<std::size_t> Door::exchange(std::uint32_t request, std::initializer_list<
     gather(arena, parts);
     const auto position = lane.head.load(std::memory_order_relaxed);
     auto& slot = lane.slots[position % airlock::slots_per_lane];
-    slot = Slot{.request = request,
-                .input_size = static_cast<std::uint32_t>(size),
-                .input_offset = 0,
-                .output_offset = output_offset,
-                .output_capacity = static_cast<std::uint32_t>((capacity + 7) / 8 * 8), // the chamber writes words
-                .turn = position,
-                .tag = 0,
-                .status = SlotStatus::pending,
-                .output_size = 0};
+    __atomic_store_n(&slot.turn, position, __ATOMIC_RELAXED); // not yet; the chamber may be looking at it
+    slot.request = request;
+    slot.input_size = static_cast<std::uint32_t>(size);
+    slot.input_offset = 0;
+    slot.output_offset = output_offset;
+    slot.output_capacity = static_cast<std::uint32_t>((capacity + 7) / 8 * 8); // the chamber writes words
+    slot.tag = 0;
+    slot.status = SlotStatus::pending;
+    slot.output_size = 0;
     airlock::publish(slot, position);
     lane.head.store(position + 1, std::memory_order_release);
     ring_->doorbell.fetch_add(1, std::memory_order_seq_cst);
