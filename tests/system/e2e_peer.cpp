@@ -208,6 +208,9 @@ class Carrier {
                 return parts;
             }
         }
+        if (fan_publishes_) {
+            fan_->send({"join"}, 0); // a socket gets on only while it is called; the broker carries no such message
+        }
         try {
             auto parts = (in_ ? *in_ : *out_).receive(timeout_ms);
             has_request_ = is_reply_ && parts;

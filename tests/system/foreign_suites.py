@@ -113,7 +113,7 @@ def build_libzmq(source, folder):
 def build_czmq(source, folder):
     program = os.path.join(folder, "czmq_selftest")
     if not os.path.exists(program):
-        output_of("gcc", "-O0", "-w", f"-I{source}/src", f"-I{source}/include", f"{source}/src/czmq_selftest.c",
+        output_of("gcc-12", "-O0", "-w", f"-I{source}/src", f"-I{source}/include", f"{source}/src/czmq_selftest.c",
                   "-o", program, "-lczmq", "-lzmq")
     return program
 

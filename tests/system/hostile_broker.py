@@ -146,6 +146,18 @@ def expect_true_and_once(lines, most, least, what):
     expect(least <= len(got) <= most, f"{what}: {len(got)} of {most} messages, at least {least} expected")
 
 
+def finish(receiver, least):
+    """What it heard: at least so many messages, if they come at all, and what comes within half a second more."""
+    lines, watchdog = [], threading.Timer(20, receiver.process.kill)
+    watchdog.start()
+    while sum(line.startswith("got ") for line in lines) < least and (line := receiver.process.stdout.readline()):
+        lines.append(line)
+    watchdog.cancel()
+    time.sleep(0.5)
+    receiver.process.terminate()
+    return [line.rstrip("\n") for line in lines + receiver.process.stdout.readlines()]
+
+
 def exchange(home, pattern, order, hostile):
     what = f"{pattern.__name__}, {order}, {'hostile' if hostile else 'honest'}"
     broker = Broker(hostile)
@@ -156,17 +168,16 @@ def exchange(home, pattern, order, hostile):
     word, key = receiver.line().split()
     expect(word == "key", word)
     sender = home.start(PEER, home.folder, order, sender_way, "send", key, str(COUNT))
+    least = 5 if hostile else COUNT
     try:
         status, out, err = sender.finish(60)
         expect(status == 0 and out.endswith("ok\n"), f"{what}: {out} {err}")
         if hostile and not broker.lockstep:
             broker.replay_all(replay_way)
-        time.sleep(0.5)
+        lines = finish(receiver, least)
     finally:
-        receiver.process.terminate()
-        lines = receiver.finish(10)[1].splitlines()
         broker.end()
-    expect_true_and_once(lines, COUNT, 5 if hostile else COUNT, what)
+    expect_true_and_once(lines, COUNT, least, what)
     expect(TEXT not in broker.carried and b"CE1" in broker.carried, f"{what}: plaintext passed the broker")
 
 
@@ -202,7 +213,8 @@ def fan_out(home, hostile):
     front, front_address = broker.bind(zmq.DEALER)
     hear, hear_address = broker.bind(zmq.SUB)
     hear.subscribe(b"")
-    tell, tell_address = broker.bind(zmq.PUB)
+    tell, tell_address = broker.bind(zmq.XPUB)
+    tell.setsockopt(zmq.XPUB_VERBOSE, 1)
     backs = [broker.bind(zmq.DEALER) for _ in range(2)]
     home.environment["CAISSON_IMAGES"] = os.path.dirname(home.caisson)
     receivers, keys = [], []
@@ -215,22 +227,26 @@ def fan_out(home, hostile):
 
     broker.ways = {front: to_server, hear: way_to(tell, b"fan"),
                    **{back: way_to(front, b"from") for back, _ in backs}}
-    broker.thread.start()
+    joined = hear.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
     sender = home.start(PEER, home.folder, "window", f"DEALER,{front_address}+PUB,{hear_address}", "fan",
                         str(COUNT), *keys)
+    # What is published before somebody has subscribed is lost: nothing is carried until all have.
+    joined.recv_multipart()
+    for _ in receivers:
+        expect(tell.recv() == b"\x01", "something else than a subscription")
+    hear.disable_monitor()
+    broker.thread.start()
+    least = 5 if hostile else COUNT - 5
     try:
         status, out, err = sender.finish(60)
         expect(status == 0 and out.endswith("ok\n"), f"{what}: {out} {err}")
         if hostile:
             broker.replay_all(way_to(tell, b"fan"))
-        time.sleep(0.5)
+        lines = [finish(receiver, least) for receiver in receivers]
     finally:
-        for receiver in receivers:
-            receiver.process.terminate()
-        lines = [receiver.finish(10)[1].splitlines() for receiver in receivers]
         broker.end()
     for heard in lines:
-        expect_true_and_once(heard, COUNT, 5 if hostile else COUNT - 5, what)
+        expect_true_and_once(heard, COUNT, least, what)
     expect(TEXT not in broker.carried and b"CE1" in broker.carried, f"{what}: plaintext passed the broker")
 
 
