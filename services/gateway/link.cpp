@@ -235,11 +235,12 @@ bool Link::is_full(const End& to) noexcept
     return to.stream.output_bytes() + to.coming >= output_bytes_max;
 }
 
-// [GATE-22] Something that came of it whole is not given on yet.
+// [GATE-22] Something that came of it whole is not given on yet, or not read.
 bool Link::drains(const End& from) const noexcept
 {
     const auto& to = &from == &outer_ ? plain_ : outer_;
-    return stage_ == Stage::open && !to.gone && (is_under_way(from) || to.stream.output_bytes() > 0);
+    return stage_ == Stage::open && !to.gone &&
+           (is_under_way(from) || to.stream.output_bytes() > 0 || to.stream.is_unread());
 }
 
 // Gives what can be given; then what is there to be waited for.
@@ -326,6 +327,9 @@ void Link::on_tick(Clock::time_point now)
         if (stage_ == Stage::open && end->gone && now - end->gone_since > drain_time) {
             this->end(Reason::closed, "a side is gone, and the other one does not take what it sent before");
         }
+    }
+    if (outer_.gone || plain_.gone) {
+        settle(); // nothing else tells that the other side has read the last of it
     }
     if (stage_ == Stage::open) {
         beat(outer_, now);

@@ -1,9 +1,11 @@
 #include "services/gateway/stream.hpp"
 
+#include <linux/sockios.h>
 #include <linux/vm_sockets.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -148,6 +150,15 @@ Stream& Stream::operator=(Stream&& other) noexcept
         output_ = std::move(other.output_);
     }
     return *this;
+}
+
+bool Stream::is_unread() const noexcept
+{
+    int family = 0;
+    socklen_t size = sizeof family;
+    int unread = 0;
+    return ::getsockopt(descriptor_, SOL_SOCKET, SO_DOMAIN, &family, &size) == 0 && family == AF_UNIX &&
+           ::ioctl(descriptor_, SIOCOUTQ, &unread) == 0 && unread > 0;
 }
 
 void Stream::close() noexcept

@@ -62,6 +62,9 @@ class Stream {
     // The outgoing octets, to be written in place.
     [[nodiscard]] Buffer& output() noexcept { return output_; }
     [[nodiscard]] std::size_t output_bytes() const noexcept { return output_.size(); }
+    // On ipc: whether the other end has yet to read what was written. What it has not read when this closes, libzmq
+    // may never read.
+    [[nodiscard]] bool is_unread() const noexcept;
     // After read_some or flush said that the peer is gone: how, in the system's words; nothing when it just closed.
     [[nodiscard]] std::string what_broke() const;
 
