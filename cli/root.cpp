@@ -76,11 +76,15 @@ Outcome<std::string> load_pem(const std::filesystem::path& path)
 
 // What it is ---------------------------------------------------------------------------------------------------------
 
-// What chambers of this home run on; nothing when that cannot be said, as without images.
+// What chambers of this home run on; nothing when that cannot be said, which is told.
 std::optional<host::enclave::Guard> guard_of_home(const Globals& globals)
 {
     const auto guard = host::enclave::guard_at(globals.home, host::enclave::ChamberKind::curve);
-    return guard ? std::optional(*guard) : std::nullopt;
+    if (!guard) {
+        report(guard.error());
+        return std::nullopt;
+    }
+    return *guard;
 }
 
 void write_guard(JsonWriter& json, const std::optional<host::enclave::Guard>& guard)
@@ -94,7 +98,7 @@ void write_guard(JsonWriter& json, const std::optional<host::enclave::Guard>& gu
 std::string guard_line(const std::optional<host::enclave::Guard>& guard)
 {
     if (!guard) {
-        return "platform unknown: no image of the curve chamber is installed";
+        return "platform unknown";
     }
     return std::string("platform ") + host::enclave::platform_name(guard->platform) + " (" +
            host::enclave::platform_meaning(guard->platform) + "), " +
