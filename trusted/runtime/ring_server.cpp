@@ -17,8 +17,6 @@ using airlock::SlotStatus;
 constexpr std::uint32_t spin_budget_ticks_max = 1'000'000;
 // Between two looks at the stop flag and the other lanes.
 constexpr std::uint32_t slots_per_turn = 128;
-// Whose lines are asked for before they are looked at: one takes up to 280 ns from core to core, a request 10.
-constexpr std::uint32_t slots_ahead = 32;
 
 // Two aligned 8-byte words: host memory is written in such words only (the stale-data advice for SGX).
 // The attributes are the alias's own: clang drops an alignment that stands behind the type.
@@ -198,7 +196,8 @@ void RingServer::give_answers(std::uint32_t lane_index, const Group& group, std:
 }
 
 // One copy of each slot that is published, as many as make a group; then hints for what will be touched next, to be
-// there when it is: they change nothing, and only lines of the ring are named.
+// there when it is: they change nothing, and only lines of the ring are named. Slots further on are left alone: to ask
+// for one takes it from the producer, who is about to write it.
 void RingServer::take_slots(std::uint32_t lane_index, std::uint32_t position, Group& group) const noexcept
 {
     const auto& slots = ring_.lanes[lane_index].slots;
@@ -225,7 +224,6 @@ void RingServer::take_slots(std::uint32_t lane_index, std::uint32_t position, Gr
             take_over(arena + slot.input_offset, std::min<std::size_t>(slot.input_size, group_bytes_max));
             take_over(arena + slot.output_offset, std::min(output_room, group_bytes_max));
         }
-        take_over(&slots[(position + group.count + slots_ahead) % airlock::slots_per_lane]);
     }
 }
 
@@ -274,12 +272,17 @@ bool RingServer::serve_lane(std::uint32_t lane_index) noexcept
     return served > 0;
 }
 
+bool RingServer::waits(std::uint32_t lane) const noexcept
+{
+    const auto position = tails_[lane];
+    return airlock::is_published(ring_.lanes[lane].slots[position % airlock::slots_per_lane], position);
+}
+
 bool RingServer::anything_waits() const noexcept
 {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     for (std::uint32_t lane = 0; lane < airlock::lane_count; ++lane) {
-        const auto position = tails_[lane];
-        if (airlock::is_published(ring_.lanes[lane].slots[position % airlock::slots_per_lane], position)) {
+        if (waits(lane)) {
             return true;
         }
     }
@@ -290,7 +293,7 @@ bool RingServer::serve_all() noexcept
 {
     bool served = false;
     for (std::uint32_t lane = 0; lane < airlock::lane_count; ++lane) {
-        served |= serve_lane(lane);
+        served |= waits(lane) && serve_lane(lane);
     }
     return served;
 }

@@ -28,6 +28,7 @@ class RingServer {
     // True when it answered at least one request.
     [[nodiscard]] bool serve_lane(std::uint32_t lane) noexcept;
     [[nodiscard]] bool serve_all() noexcept;
+    [[nodiscard]] bool waits(std::uint32_t lane) const noexcept;
     [[nodiscard]] bool anything_waits() const noexcept;
     // A producer that sleeps is woken by the loader: an enclave makes no system calls.
     [[nodiscard]] bool producer_sleeps() const noexcept;
