@@ -22,6 +22,8 @@ namespace {
 
 constexpr int step_timeout_ms = 120'000;
 constexpr int high_water_mark = 1000;
+// Sent before the measured part, which is about messages and not about a start: by then every queue has once been full.
+constexpr long warm_up = 3L * high_water_mark;
 constexpr char step = 's';
 constexpr std::size_t honest_senders = 4; // and one more, which floods
 
@@ -164,17 +166,25 @@ class Meter {
     double resident_;
 };
 
+long warm_up_of(const ProgramOptions& options)
+{
+    return std::min(warm_up, options.count);
+}
+
 void sink_one_way(void* socket, const ProgramOptions& options, int in, int out)
 {
     zmq_msg_t message;
     zmq_msg_init(&message);
-    receive(socket, message);
+    const auto receive_all = [&](long count) {
+        for (long index = 0; index < count; ++index) {
+            receive(socket, message);
+        }
+    };
+    receive_all(warm_up_of(options));
     tell(out, &step, 1);
     hear_step(in);
     const Meter meter;
-    for (long index = 0; index < options.count; ++index) {
-        receive(socket, message);
-    }
+    receive_all(options.count);
     ProgramReport report;
     meter.read(report);
     tell(out, &report, sizeof report);
@@ -273,12 +283,15 @@ void sink_main(const ProgramOptions& options, int in, int out)
 void source_one_way(void* socket, const ProgramOptions& options, int in, int out)
 {
     const std::vector<char> text(options.size, 'x');
-    need(zmq_send(socket, text.data(), text.size(), 0), "zmq_send");
+    const auto send_all = [&](long count) {
+        for (long index = 0; index < count; ++index) {
+            need(zmq_send(socket, text.data(), text.size(), 0), "zmq_send");
+        }
+    };
+    send_all(warm_up_of(options));
     hear_step(in);
     const Meter meter;
-    for (long index = 0; index < options.count; ++index) {
-        need(zmq_send(socket, text.data(), text.size(), 0), "zmq_send");
-    }
+    send_all(options.count);
     hear_step(in); // the sink has them all
     ProgramReport report;
     meter.read(report);

@@ -44,8 +44,8 @@ struct ProgramOptions {
     CurveKeys source_keys;
 };
 
-// Two child processes, from their start to their reports. `on_start` and `on_end` of a caller stand around the measured
-// part: between ready() and go() nothing moves, and after finish() both have said what they used.
+// Two child processes, from their start to their reports. Between wait_connected() and run() nothing moves, and after
+// run() both have said what they used.
 class ProgramPair {
   public:
     explicit ProgramPair(const ProgramOptions& options);
@@ -55,7 +55,7 @@ class ProgramPair {
 
     // Waits until the sink has bound. Then whatever stands between may be started.
     void wait_bound();
-    // Starts the source and, but for Work::connections, waits until its first message has arrived.
+    // Starts the source and, but for Work::connections, waits until what comes before the measured part has arrived.
     void wait_connected();
     // The measured part, from here to the return.
     void run();
