@@ -96,7 +96,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     static std::vector<std::uint8_t> out(airlock::payload_bytes_max);
     const Bytes all(input, size);
     reset(*ring);
-    trusted::RingServer server(*ring, {echo, nullptr, in, out, trusted::group_requests_max}, 0);
+    trusted::LinesAhead ahead;
+    trusted::RingServer server(*ring, {echo, nullptr, in, out, trusted::group_requests_max, nullptr, &ahead}, 0);
     std::array<std::uint32_t, airlock::lane_count> next{};
     while (size >= sizeof(airlock::Slot) + 8) {
         const auto lane_index = input[0] % airlock::lane_count;

@@ -37,6 +37,11 @@ constexpr std::size_t payload = airlock::payload_bytes_max;
 constexpr std::size_t metadata = requests::metadata_bytes_max;
 constexpr auto any = airlock::in_any_state;
 
+constexpr bool is_run(std::uint32_t request) noexcept
+{
+    return request == number(Request::produce_messages) || request == number(Request::process_messages);
+}
+
 } // namespace
 
 // [CURVE-1] Numbers, sizes, states: what is not here is not answered.
@@ -217,6 +222,9 @@ bool Chamber::comes_after_all(const airlock::Exchange& exchange) const noexcept
 void Chamber::answer(std::span<airlock::Exchange> group) noexcept
 {
     look_at_time();
+    if (group.size() != 1 || !is_run(group.front().request)) { // a run of messages asks in parts
+        ahead_.ask_all();
+    }
     for (auto& exchange : group) {
         if (comes_after_all(exchange)) {
             run_batches();

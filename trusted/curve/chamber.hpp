@@ -30,6 +30,8 @@ class Chamber {
     // Requests of airlock/curve/requests.hpp, answered in their order; messages and key pairs among them are made
     // together. Requires: at most group_requests_max of them.
     void answer(std::span<airlock::Exchange> group) noexcept;
+    // What the next group will touch: asked for while this one is answered.
+    [[nodiscard]] LinesAhead& lines_ahead() noexcept { return ahead_; }
     // One of them.
     airlock::Answer answer(std::uint32_t request, MutableBytes input, MutableBytes output) noexcept;
 
@@ -160,6 +162,7 @@ class Chamber {
     Streams streams_; // before those who lease from it
     ShimKeys shim_keys_;
     MessageBatch messages_;
+    LinesAhead ahead_;
     PairBatch pairs_;
     E2eSessions e2e_sessions_;
     Letters letters_;

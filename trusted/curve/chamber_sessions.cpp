@@ -205,7 +205,7 @@ Result<std::size_t> Chamber::seal_run(Session& session, airlock::Exchange& excha
 {
     const auto count = TRY(messages_.lay_out_sealing(exchange));
     TRY(check_gate_for_more(session, count));
-    return messages_.seal_run(session, exchange);
+    return messages_.seal_run(session, exchange, ahead_);
 }
 
 void Chamber::produce_messages(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
@@ -219,7 +219,7 @@ Result<std::size_t> Chamber::open_run(Session& session, airlock::Exchange& excha
 {
     const auto count = TRY(messages_.lay_out_opening(exchange));
     TRY(check_gate_for_more(session, count));
-    const auto run = messages_.open_run(session, exchange);
+    const auto run = messages_.open_run(session, exchange, ahead_);
     if (!run.all) {
         sessions_.close(session);
         if (run.output_bytes == 0) {

@@ -23,7 +23,7 @@ ChamberEntry start_chamber(Runtime& runtime, Arena& arena, std::uint32_t feature
     const auto input = arena.reserve(airlock::payload_bytes_max);
     const auto output = arena.reserve(airlock::payload_bytes_max);
     auto* const chamber = new (storage.data()) curve::Chamber(runtime, arena);
-    return {answer, chamber, input, output, group_requests_max, &arena};
+    return {answer, chamber, input, output, group_requests_max, &arena, &chamber->lines_ahead()};
 }
 
 } // namespace caisson::trusted

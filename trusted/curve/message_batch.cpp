@@ -3,6 +3,7 @@
 #include "core/check.hpp"
 #include "core/wire.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace caisson::trusted::curve {
@@ -61,6 +62,20 @@ std::string_view prefix_to_peer(const Session& session) noexcept
 std::string_view prefix_from_peer(const Session& session) noexcept
 {
     return session.is_server ? wire::message_to_server_nonce : wire::message_to_client_nonce;
+}
+
+// A run goes through the kernel in parts of two of its groups, and with each goes a part of the lines ahead.
+constexpr std::size_t part_messages = 32;
+
+template <typename Work>
+void in_parts(std::size_t count, LinesAhead& ahead, Work work) noexcept
+{
+    for (std::size_t first = 0; first < count; first += part_messages) {
+        const auto left = count - first;
+        const auto some = std::min(left, part_messages);
+        ahead.ask(ahead.waiting() * some / left);
+        work(first, some);
+    }
 }
 
 void make_message_keys(Session& session) noexcept
@@ -123,11 +138,11 @@ Status MessageBatch::add_opening(airlock::Exchange& exchange, Session& session) 
     return {};
 }
 
-void MessageBatch::seal_one_by_one() noexcept
+void MessageBatch::seal_one_by_one(Part part) noexcept
 {
     for (std::size_t index = 0; index < count_; ++index) {
         const auto& [exchange, session, id, place, opening] = waiting_[index];
-        if (!opening) {
+        if (!opening && part.has(place)) {
             const auto& job = sealing_[place];
             seal_message(job.to, {job.from, job.size},
                          {session->key, session->to_peer, prefix_to_peer(*session), job.counter});
@@ -135,11 +150,11 @@ void MessageBatch::seal_one_by_one() noexcept
     }
 }
 
-void MessageBatch::open_one_by_one() noexcept
+void MessageBatch::open_one_by_one(Part part) noexcept
 {
     for (std::size_t index = 0; index < count_; ++index) {
         const auto& [exchange, session, id, place, opening] = waiting_[index];
-        if (opening) {
+        if (opening && part.has(place)) {
             const auto& job = opening_[place];
             const MessageBox box{session->key, session->from_peer, prefix_from_peer(*session), job.counter};
             opened_[place] = open_message(job.to, {job.from, job.size + wire::tag_bytes}, box).has_value();
@@ -173,18 +188,19 @@ void MessageBatch::finish(const Waiting& waiting, Sessions& sessions) noexcept
     exchange.answer.result = content_at + job.size;
 }
 
-void MessageBatch::make_boxes() noexcept
+void MessageBatch::make_boxes(Part part) noexcept
 {
-    if (sealing_count_ > 0 && !seal_messages(std::span<const crypto::BoxJob>(sealing_).first(sealing_count_))) {
-        seal_one_by_one();
+    const auto jobs = std::span<const crypto::BoxJob>(sealing_).subspan(part.first, part.count);
+    if (!jobs.empty() && !seal_messages(jobs)) {
+        seal_one_by_one(part);
     }
 }
 
-void MessageBatch::open_boxes() noexcept
+void MessageBatch::open_boxes(Part part) noexcept
 {
-    if (opening_count_ > 0 && !open_messages(std::span<const crypto::BoxJob>(opening_).first(opening_count_),
-                                             std::span(opened_).first(opening_count_))) {
-        open_one_by_one();
+    const auto jobs = std::span<const crypto::BoxJob>(opening_).subspan(part.first, part.count);
+    if (!jobs.empty() && !open_messages(jobs, std::span(opened_).subspan(part.first, part.count))) {
+        open_one_by_one(part);
     }
 }
 
@@ -193,8 +209,8 @@ void MessageBatch::run(Sessions& sessions) noexcept
     if (count_ == 0) {
         return;
     }
-    make_boxes();
-    open_boxes();
+    make_boxes({0, sealing_count_});
+    open_boxes({0, opening_count_});
     for (std::size_t index = 0; index < count_; ++index) {
         finish(waiting_[index], sessions);
     }
@@ -231,7 +247,7 @@ Result<std::size_t> MessageBatch::lay_out_sealing(airlock::Exchange& exchange) n
     return count;
 }
 
-Result<std::size_t> MessageBatch::seal_run(Session& session, airlock::Exchange& exchange) noexcept
+Result<std::size_t> MessageBatch::seal_run(Session& session, airlock::Exchange& exchange, LinesAhead& ahead) noexcept
 {
     const auto count = std::exchange(sealing_count_, 0);
     if (session.sent + count >= counter_max) {
@@ -245,9 +261,9 @@ Result<std::size_t> MessageBatch::seal_run(Session& session, airlock::Exchange& 
         write_head(job.to - box_at, job.counter);
         waiting_[index] = {&exchange, &session, session.id, static_cast<std::uint32_t>(index), false};
     }
-    sealing_count_ = count_ = count;
-    make_boxes();
-    sealing_count_ = count_ = 0;
+    count_ = count;
+    in_parts(count, ahead, [this](std::size_t first, std::size_t some) { make_boxes({first, some}); });
+    count_ = 0;
     const auto& last = sealing_[count - 1];
     return static_cast<std::size_t>(last.to - exchange.output.data()) + wire::tag_bytes + last.size;
 }
@@ -294,13 +310,13 @@ std::size_t MessageBatch::take_counters(Session& session, airlock::Exchange& exc
     return count;
 }
 
-MessageBatch::OpenedRun MessageBatch::open_run(Session& session, airlock::Exchange& exchange) noexcept
+MessageBatch::OpenedRun MessageBatch::open_run(Session& session, airlock::Exchange& exchange,
+                                               LinesAhead& ahead) noexcept
 {
     OpenedRun out;
     make_message_keys(session);
-    opening_count_ = count_ = take_counters(session, exchange, out.all);
-    open_boxes();
-    const auto count = std::exchange(opening_count_, 0);
+    const auto count = count_ = take_counters(session, exchange, out.all);
+    in_parts(count, ahead, [this](std::size_t first, std::size_t some) { open_boxes({first, some}); });
     count_ = 0;
     std::size_t opened = 0;
     for (; opened < count; ++opened) {

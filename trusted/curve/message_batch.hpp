@@ -22,13 +22,14 @@ class MessageBatch {
     // Fails: malformed, exhausted; nothing has changed then.
     [[nodiscard]] Result<std::size_t> lay_out_sealing(airlock::Exchange& exchange) noexcept;
     [[nodiscard]] Result<std::size_t> lay_out_opening(airlock::Exchange& exchange) noexcept;
-    // The size of the answer. Fails: exhausted (the counter).
-    [[nodiscard]] Result<std::size_t> seal_run(Session& session, airlock::Exchange& exchange) noexcept;
+    // The size of the answer; `ahead` is asked for meanwhile. Fails: exhausted (the counter).
+    [[nodiscard]] Result<std::size_t> seal_run(Session& session, airlock::Exchange& exchange,
+                                               LinesAhead& ahead) noexcept;
     struct OpenedRun {
         std::size_t output_bytes = 0; // of the messages before the first that does not open
         Status all;                   // or why that one does not; then the session must end
     };
-    [[nodiscard]] OpenedRun open_run(Session& session, airlock::Exchange& exchange) noexcept;
+    [[nodiscard]] OpenedRun open_run(Session& session, airlock::Exchange& exchange, LinesAhead& ahead) noexcept;
 
     // Makes and opens the boxes and gives the answers, in order. A box that does not open ends its session [CURVE-2],
     // and for what waits behind it there is no session any more.
@@ -46,11 +47,17 @@ class MessageBatch {
     using Jobs = std::array<crypto::BoxJob, group_requests_max>;
 
     crypto::BoxJob& wait(airlock::Exchange& exchange, Session& session, bool opening) noexcept;
-    void seal_one_by_one() noexcept;
-    void open_one_by_one() noexcept;
+    // Some of the jobs of a direction.
+    struct Part {
+        std::size_t first = 0;
+        std::size_t count = 0;
+        [[nodiscard]] bool has(std::size_t place) const noexcept { return place - first < count; }
+    };
+    void seal_one_by_one(Part part) noexcept;
+    void open_one_by_one(Part part) noexcept;
     void finish(const Waiting& waiting, Sessions& sessions) noexcept;
-    void make_boxes() noexcept;
-    void open_boxes() noexcept;
+    void make_boxes(Part part) noexcept;
+    void open_boxes(Part part) noexcept;
     [[nodiscard]] std::size_t take_counters(Session& session, airlock::Exchange& exchange, Status& all) noexcept;
 
     std::array<Waiting, group_requests_max> waiting_{};

@@ -3,6 +3,7 @@
 
 #include "airlock/table.hpp"
 #include "trusted/runtime/arena.hpp"
+#include "trusted/runtime/lines_ahead.hpp"
 #include "trusted/runtime/runtime.hpp"
 
 namespace caisson::trusted {
@@ -23,6 +24,9 @@ struct ChamberEntry {
     std::size_t group_requests = groups_of_few; // a group is at most so large
     // The arena in which the buffers are reserved: they become memory as larger requests come. Null: they are memory.
     Arena* arena = nullptr;
+    // Where the chamber finds what the next group will touch, to ask for it in parts while it works. Null: it is asked
+    // for before the chamber works.
+    LinesAhead* ahead = nullptr;
 };
 
 // ChamberEntry::answer of a chamber that answers its requests one by one.

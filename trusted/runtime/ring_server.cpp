@@ -221,9 +221,25 @@ void RingServer::take_slots(std::uint32_t lane_index, std::uint32_t position, Gr
         }
         group.sound[group.count++] = sound;
         if (sound) {
-            take_over(arena + slot.input_offset, std::min<std::size_t>(slot.input_size, group_bytes_max));
-            take_over(arena + slot.output_offset, std::min(output_room, group_bytes_max));
+            note_ahead(arena + slot.input_offset, std::min<std::size_t>(slot.input_size, group_bytes_max));
+            note_ahead(arena + slot.output_offset, std::min(output_room, group_bytes_max));
         }
+    }
+}
+
+void RingServer::note_ahead(const std::uint8_t* from, std::size_t size) const noexcept
+{
+    if (chamber_.ahead != nullptr) {
+        chamber_.ahead->add(from, size);
+    } else {
+        take_over(from, size);
+    }
+}
+
+void RingServer::ask_all_ahead() const noexcept
+{
+    if (chamber_.ahead != nullptr) {
+        chamber_.ahead->ask_all();
     }
 }
 
@@ -239,10 +255,12 @@ void RingServer::answer_group(std::uint32_t lane_index, const Group& group) noex
             const auto status = group.sound[index] ? static_cast<std::uint32_t>(Kind::exhausted)
                                                    : static_cast<std::uint32_t>(SlotStatus::bad_slot);
             write_outcome(outside, status, 0);
+            ask_all_ahead();
             ++index;
             continue;
         }
         chamber_.answer(chamber_.self, std::span(exchanges_).first(end - index));
+        ask_all_ahead();
         give_answers(lane_index, group, index, end);
         index = end;
     }
@@ -257,6 +275,7 @@ bool RingServer::serve_lane(std::uint32_t lane_index) noexcept
     auto* group = &groups_[0];
     auto* next = &groups_[1];
     take_slots(lane_index, tails_[lane_index], *group);
+    ask_all_ahead();
     while (group->count > 0) {
         served += group->count;
         next->count = 0;

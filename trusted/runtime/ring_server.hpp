@@ -40,6 +40,8 @@ class RingServer {
     };
 
     void take_slots(std::uint32_t lane, std::uint32_t position, Group& group) const noexcept;
+    void note_ahead(const std::uint8_t* from, std::size_t size) const noexcept;
+    void ask_all_ahead() const noexcept;
     void answer_group(std::uint32_t lane, const Group& group) noexcept;
     [[nodiscard]] std::uint32_t take_inputs(std::uint32_t lane, const Group& group, std::uint32_t first) noexcept;
     // Memory for so much of the buffers.

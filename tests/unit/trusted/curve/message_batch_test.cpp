@@ -248,6 +248,42 @@ TEST_P(MessageBatchTest, a_run_of_messages_is_what_the_messages_would_be_one_by_
     EXPECT_EQ(group({open_run({made.begin() + 2, made.end()})})[0].bytes, expected);
 }
 
+// Runs go through the kernel in parts.
+TEST_P(MessageBatchTest, a_run_of_any_length_opens_as_it_was_sealed)
+{
+    for (const std::size_t count : {1, 31, 32, 33, 34, 35, 63, 64}) {
+        std::vector<std::string> texts;
+        Buffer expected;
+        for (std::size_t index = 0; index < count; ++index) {
+            texts.push_back("message " + std::to_string(count * 100 + index));
+            expected = join(expected, opened(texts.back()));
+        }
+        const auto run = group({seal_run(texts)})[0];
+        ASSERT_TRUE(run.ok()) << count;
+        std::vector<Buffer> made;
+        Bytes rest(run.bytes);
+        for (const auto& text : texts) {
+            const auto body = rest.first(text.size() + airlock::curve::message_head_bytes);
+            made.emplace_back(body.begin(), body.end());
+            rest = rest.subspan(body.size());
+        }
+        EXPECT_EQ(group({open_run(made)})[0].bytes, expected) << count;
+    }
+}
+
+// [CURVE-44] [CURVE-2]
+TEST_P(MessageBatchTest, what_is_wrong_in_a_later_part_of_a_run_takes_nothing_from_the_parts_before)
+{
+    auto made = bodies(40);
+    made[36].back() ^= 1U;
+    Buffer expected;
+    for (std::size_t index = 0; index < 36; ++index) {
+        expected = join(expected, opened_number(index));
+    }
+    EXPECT_EQ(group({open_run(made)})[0].bytes, expected);
+    EXPECT_FALSE(server_lives());
+}
+
 // [CURVE-44]
 TEST_P(MessageBatchTest, a_run_to_seal_is_all_or_nothing_and_takes_no_counter_when_it_is_nothing)
 {

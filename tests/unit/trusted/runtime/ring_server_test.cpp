@@ -331,6 +331,37 @@ TEST_F(RingServerTest, a_sleeping_producer_is_woken_when_its_answer_is_there)
     EXPECT_EQ(slot().status, SlotStatus::answered);
 }
 
+// The same in front of a chamber that asks itself for what the next group will touch.
+class AskingRingServerTest : public RingServerTest {
+  protected:
+    static void note(void* self, std::span<airlock::Exchange> group) noexcept
+    {
+        auto& test = *static_cast<AskingRingServerTest*>(self);
+        test.waiting_.push_back(test.ahead_.waiting());
+        echo(self, group);
+    }
+
+    LinesAhead ahead_;
+    std::vector<std::size_t> waiting_; // at each call
+    RingServer asking_{*ring_, {note, this, input_, output_, group_requests_max, nullptr, &ahead_}, 0};
+};
+
+TEST_F(AskingRingServerTest, during_a_group_the_lines_of_the_next_sound_ones_wait_and_afterwards_none)
+{
+    constexpr std::uint32_t large = 8 << 10U; // a group of its own
+    slot(0) = {1, large, 0, 0, large, 0, 0, SlotStatus::pending, 0};
+    slot(1) = {1, large, 0, large, 100, 0, 0, SlotStatus::pending, 0};
+    slot(2) = {1, large, 0, 0, large, 0, 0, SlotStatus::pending, 0};
+    slot(3) = {1, large, airlock::lane_arena_bytes, 0, large, 0, 0, SlotStatus::pending, 0};
+    slot(4) = {1, large, 0, 0, large, 0, 0, SlotStatus::pending, 0};
+    publish_to(5);
+    static_cast<void>(asking_.serve());
+    EXPECT_EQ(waiting_, std::vector<std::size_t>({large / 64 + 2, 2 * large / 64, 0, 0}));
+    EXPECT_EQ(ahead_.waiting(), 0U);
+    EXPECT_EQ(slot(3).status, SlotStatus::bad_slot);
+    EXPECT_EQ(slot(4).status, SlotStatus::answered);
+}
+
 // The same with buffers in an arena that gets as many pages as the test says.
 class GrowingRingServerTest : public RingServerTest {
   protected:
