@@ -1,3 +1,4 @@
+#include "cli/home_guard.hpp"
 #include "cli/json.hpp"
 #include "cli/verb.hpp"
 #include "core/secret.hpp"
@@ -37,17 +38,6 @@ using services::run::Pins;
 
 constexpr std::size_t z85_key_letters = 40;
 
-// On which platform and root the home's keys are used; nothing when that cannot be said, which is told.
-std::optional<Guard> guard_of_keys(const Globals& globals)
-{
-    const auto guard = host::enclave::guard_at(globals.home, host::enclave::ChamberKind::curve);
-    if (!guard) {
-        report(guard.error());
-        return std::nullopt;
-    }
-    return *guard;
-}
-
 void add_facts(JsonWriter& json, const KeyRecord& record, const std::optional<Guard>& guard)
 {
     json.begin_object().name("name").text(record.name).name("public_key").text(z85(record.public_key.bytes));
@@ -67,7 +57,7 @@ void add_facts(JsonWriter& json, const KeyRecord& record, const std::optional<Gu
 
 int print_facts(const KeyRecord& record, const Globals& globals)
 {
-    const auto guard = guard_of_keys(globals);
+    const auto guard = guard_of_home(globals);
     if (globals.json) {
         JsonWriter json;
         add_facts(json, record, guard);
@@ -172,7 +162,7 @@ int list_keys(const Globals& globals)
         return report(names.error());
     }
     int result = exit_ok;
-    const auto guard = guard_of_keys(globals);
+    const auto guard = guard_of_home(globals);
     JsonWriter json;
     json.begin_array();
     std::string text;

@@ -1,4 +1,5 @@
 #include "host/enclave/root.hpp"
+#include "cli/home_guard.hpp"
 #include "cli/json.hpp"
 #include "cli/verb.hpp"
 #include "core/text.hpp"
@@ -75,17 +76,6 @@ Outcome<std::string> load_pem(const std::filesystem::path& path)
 }
 
 // What it is ---------------------------------------------------------------------------------------------------------
-
-// What chambers of this home run on; nothing when that cannot be said, which is told.
-std::optional<host::enclave::Guard> guard_of_home(const Globals& globals)
-{
-    const auto guard = host::enclave::guard_at(globals.home, host::enclave::ChamberKind::curve);
-    if (!guard) {
-        report(guard.error());
-        return std::nullopt;
-    }
-    return *guard;
-}
 
 void write_guard(JsonWriter& json, const std::optional<host::enclave::Guard>& guard)
 {
