@@ -7,7 +7,7 @@
 //   contended/null  one empty request, likewise; means, for here it is the tail that hurts
 //   start           from nothing to the first answer, against fork, exec and exit of /bin/true
 //   start/curve     the same of the curve chamber, whose first answer is a new key pair
-// usage: enclave_call [--json] [--quick | --smoke]
+// usage: enclave_call [--json] [--quick | --smoke] [--only-start]
 #include "airlock/curve/requests.hpp"
 #include "bench/rivals.hpp"
 #include "host/enclave/enclave.hpp"
@@ -307,6 +307,26 @@ class Bench {
 
     std::vector<Measured> measure_all()
     {
+        auto cases = measure_calls();
+        const auto starts = measure_starts();
+        cases.insert(cases.end(), starts.begin(), starts.end());
+        return cases;
+    }
+
+    std::vector<Measured> measure_starts()
+    {
+        constexpr auto key_pair = static_cast<std::uint32_t>(airlock::curve::Request::create_key_pair);
+        const std::vector<std::uint8_t> no_conditions(36);
+        std::vector<Measured> cases;
+        cases.push_back(
+            start("start", host::enclave::ChamberKind::null, static_cast<std::uint32_t>(Request::echo), {}));
+        cases.push_back(start("start/curve", host::enclave::ChamberKind::curve, key_pair, no_conditions));
+        return cases;
+    }
+
+  private:
+    std::vector<Measured> measure_calls()
+    {
         std::vector<Measured> cases;
         const auto enclave = open(true); // before the pinning: with one CPU it would not spin
         const auto sleepy = open(false);
@@ -322,15 +342,9 @@ class Bench {
             cases.push_back(contended_null(*enclave, *sleepy));
         }
         unpin();
-        cases.push_back(
-            start("start", host::enclave::ChamberKind::null, static_cast<std::uint32_t>(Request::echo), {}));
-        constexpr auto key_pair = static_cast<std::uint32_t>(airlock::curve::Request::create_key_pair);
-        const std::vector<std::uint8_t> no_conditions(36);
-        cases.push_back(start("start/curve", host::enclave::ChamberKind::curve, key_pair, no_conditions));
         return cases;
     }
 
-  private:
     static std::filesystem::path make_folder()
     {
         auto pattern = (std::filesystem::temp_directory_path() / "caisson-bench-XXXXXX").string();
@@ -502,17 +516,20 @@ int main(int count, char** arguments)
 {
     namespace bench = caisson::bench;
     bool json = false;
+    bool only_start = false;
     bench::Effort effort{21, std::chrono::milliseconds(40), 41};
     for (int index = 1; index < count; ++index) {
         const std::string_view word = arguments[index];
         if (word == "--json") {
             json = true;
+        } else if (word == "--only-start") {
+            only_start = true;
         } else if (word == "--quick") {
             effort = {7, std::chrono::milliseconds(20), 15};
         } else if (word == "--smoke") {
             effort = {2, std::chrono::milliseconds(2), 2};
         } else {
-            std::fputs("usage: enclave_call [--json] [--quick | --smoke]\n", stderr);
+            std::fputs("usage: enclave_call [--json] [--quick | --smoke] [--only-start]\n", stderr);
             return 64;
         }
     }
@@ -520,7 +537,7 @@ int main(int count, char** arguments)
         return 70;
     }
     bench::Bench all(effort);
-    const auto cases = all.measure_all();
+    const auto cases = only_start ? all.measure_starts() : all.measure_all();
     if (json) {
         bench::print_json("enclave_call", "process, development root", cases);
     } else {
