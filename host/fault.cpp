@@ -27,7 +27,9 @@ Kind kind_of(int error_number) noexcept
 
 Fault system_fault(std::string_view doing, int error_number)
 {
-    return {kind_of(error_number), std::string(doing) + ": " + std::strerror(error_number)};
+    const char* remedy =
+        error_number == EMFILE ? "; raise the limit of open files with `ulimit -n` or LimitNOFILE=" : "";
+    return {kind_of(error_number), std::string(doing) + ": " + std::strerror(error_number) + remedy};
 }
 
 } // namespace caisson::host

@@ -2,6 +2,7 @@
 #include "core/text.hpp"
 #include "host/enclave/cpu_features.hpp"
 #include "host/enclave/enclave.hpp"
+#include "host/enclave/ending.hpp"
 #include "host/enclave/hang_watch.hpp"
 #include "host/enclave/image/sgxs.hpp"
 #include "host/enclave/image/sigstruct.hpp"
@@ -51,8 +52,9 @@ Outcome<Files> load_files(const EnclaveOptions& options)
     files.loader = TRY(load("caisson-loader", Executable::yes));
     files.image = TRY(load(name + ".sgxs", Executable::no));
     files.sigstruct = TRY(load(name + ".sig", Executable::no));
-    const auto sigstruct = TRY(image::read_sigstruct(files.sigstruct.bytes()));
-    files.facts.loader = image::measurement_of(files.loader.bytes());
+    const auto signature = TRY(files.sigstruct.first(sizeof(protocol::sgx::Sigstruct) + 1)); // one more is seen
+    const auto sigstruct = TRY(image::read_sigstruct(signature));
+    files.facts.loader = TRY(files.loader.digest());
     std::array<char, 2 * sizeof(Digest)> text{};
     write_hex(text, files.facts.loader);
     if (std::string_view(text.data(), text.size()) != caisson_loader_digest) {
@@ -60,15 +62,14 @@ Outcome<Files> load_files(const EnclaveOptions& options)
                                             ": this is not the loader that was built with this program; reinstall it");
     }
     files.facts.platform = protocol::sgx::Platform::process;
-    files.facts.mrenclave = image::measurement_of(files.image.bytes());
+    files.facts.mrenclave = sigstruct.enclave_hash; // the loader measures the image, and ends where it is another one
     files.facts.mrsigner = image::mrsigner_of(sigstruct);
     files.facts.product = sigstruct.isv_prod_id;
     files.facts.svn = sigstruct.isv_svn;
     files.facts.debug = (sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0;
-    files.facts.note = image::note_of(files.image.bytes()).value_or(protocol::ImageNote());
-    for (auto* file : {&files.loader, &files.image, &files.sigstruct}) {
-        file->unmap();
-    }
+    const auto beginning =
+        TRY(files.image.first(image::SgxsReader::header_bytes + image::SgxsReader::page_record_bytes));
+    files.facts.note = image::note_of(beginning).value_or(protocol::ImageNote());
     return files;
 }
 
@@ -97,14 +98,27 @@ Start start_of(const Root& root, const EnclaveFacts& facts, const EnclaveOptions
     return start;
 }
 
-// Runs in the forked child: only calls that are safe there. Never returns.
-[[noreturn]] void become_loader(int loader_fd, std::array<int, 4> descriptors) noexcept
+// Out of the way of the numbers that the loader's descriptors shall get.
+int duplicate(int descriptor, int how, int& error) noexcept
 {
-    constexpr int above = 64; // out of the way of the numbers they shall get
-    for (auto& descriptor : descriptors) {
-        descriptor = ::fcntl(descriptor, F_DUPFD, above);
+    constexpr int above = 16;
+    const int number = ::fcntl(descriptor, how, above);
+    if (number < 0 && error == 0) {
+        error = errno == EINVAL ? EMFILE : errno; // EINVAL: no number so high is permitted
     }
-    const int program = ::fcntl(loader_fd, F_DUPFD_CLOEXEC, above);
+    return number;
+}
+
+// Runs in the forked child: only calls that are safe there. Never returns. The memory is the host's: it reads `error`.
+[[noreturn]] void become_loader(int loader_fd, std::array<int, 4> descriptors, int& error) noexcept
+{
+    for (auto& descriptor : descriptors) {
+        descriptor = duplicate(descriptor, F_DUPFD, error);
+    }
+    const int program = duplicate(loader_fd, F_DUPFD_CLOEXEC, error);
+    if (error != 0) {
+        ::_exit(127);
+    }
     for (std::size_t index = 0; index < descriptors.size(); ++index) {
         ::dup2(descriptors[index], loader::ring_descriptor + static_cast<int>(index));
     }
@@ -112,6 +126,7 @@ Start start_of(const Root& root, const EnclaveFacts& facts, const EnclaveOptions
     char* const arguments[] = {name, nullptr};
     char* const environment[] = {nullptr};
     ::fexecve(program, arguments, environment);
+    error = errno;
     ::_exit(127);
 }
 
@@ -148,6 +163,7 @@ class ProcessEnclave final : public Enclave {
     Done launch(const Start& start);
     Done wait_until_ready();
     Done told_failure();
+    [[nodiscard]] std::string how_it_ended() const;
     void read_protections();
     void stop() noexcept;
     void reap_child() noexcept;
@@ -227,19 +243,31 @@ Done ProcessEnclave::launch(const Start& start)
     if (::write(write_end.number(), &start, sizeof start) != static_cast<ssize_t>(sizeof start)) {
         return std::unexpected(system_fault("handing the loader its keys", errno));
     }
+    int error = 0;
     const auto pid = fork_in_nursery([&] {
-        become_loader(files_.loader.descriptor(), {memory_.descriptor(), files_.image.descriptor(),
-                                                   files_.sigstruct.descriptor(), read_end.number()});
+        become_loader(
+            files_.loader.descriptor(),
+            {memory_.descriptor(), files_.image.descriptor(), files_.sigstruct.descriptor(), read_end.number()}, error);
     });
     if (pid < 0) {
-        return std::unexpected(system_fault("starting the loader", errno));
+        return std::unexpected(system_fault("starting a chamber: making the loader's process", errno));
     }
     facts_.pid = pid;
+    if (error != 0) {
+        reap_child();
+        return std::unexpected(system_fault("starting a chamber: running the loader", error));
+    }
     memory_.ring().lanes[0].owner_pid.store(static_cast<std::uint32_t>(pid), std::memory_order_seq_cst);
     hang_watch_.watch(pid);
     {
         const std::scoped_lock lock(child_mutex_);
         child_ = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+        error = child_.number() < 0 ? errno : 0;
+    }
+    if (error != 0) {
+        ::kill(pid, SIGKILL);
+        reap_child();
+        return std::unexpected(system_fault("starting a chamber: a descriptor for the loader's process", error));
     }
     return wait_until_ready();
 }
@@ -271,11 +299,29 @@ Done ProcessEnclave::told_failure()
     const auto& report = loader::report_of(memory_.ring());
     const auto failure = report.failure; // once
     const auto kind = report.failure_kind;
-    const std::string what(failure.data(), ::strnlen(failure.data(), failure.size()));
+    std::string what(failure.data(), ::strnlen(failure.data(), failure.size()));
+    if (what.empty()) {
+        const auto& steps = facts_.protections;
+        what = how_it_ended() + "; it had come as far as \"" +
+               (steps.empty() ? std::string("its start") : steps.back().name) + "\"";
+    }
     const bool known =
         kind >= static_cast<std::uint32_t>(Kind::truncated) && kind <= static_cast<std::uint32_t>(Kind::unavailable);
     return fault(known ? static_cast<Kind>(kind) : Kind::unavailable,
-                 "starting a chamber: " + (what.empty() ? "the loader ended without a word" : what));
+                 std::string("starting a chamber (") + chamber_name(options_.chamber) + "): " + what);
+}
+
+// Of a loader that is not reaped yet.
+std::string ProcessEnclave::how_it_ended() const
+{
+    pollfd child{child_.number(), POLLIN, 0};
+    ::poll(&child, 1, 1000); // who only says so may still be on the way
+    ::siginfo_t ended{};
+    if (::waitid(P_PID, static_cast<::id_t>(facts_.pid), &ended, WEXITED | WNOWAIT | WNOHANG) != 0 ||
+        ended.si_pid == 0) {
+        return "the loader said that it failed, and not why";
+    }
+    return ending_text(ended);
 }
 
 void ProcessEnclave::read_protections()

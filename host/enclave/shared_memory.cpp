@@ -1,11 +1,13 @@
 #include "host/enclave/shared_memory.hpp"
 
+#include "host/enclave/image/sha256.hpp"
 #include "host/store/durable_file.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #ifndef MFD_EXEC
@@ -25,6 +27,18 @@ int create_memory_file(const char* name, Executable executable) noexcept
     const unsigned kind = executable == Executable::yes ? MFD_EXEC : MFD_NOEXEC_SEAL;
     const int descriptor = ::memfd_create(name, common | kind);
     return descriptor >= 0 || errno != EINVAL ? descriptor : ::memfd_create(name, common);
+}
+
+constexpr std::size_t portion_bytes = std::size_t{32} << 10U;
+
+// Of a sealed file: it cannot have become shorter.
+Done read_whole(int descriptor, std::size_t at, MutableBytes into)
+{
+    const auto count = ::pread(descriptor, into.data(), into.size(), static_cast<off_t>(at));
+    if (count != static_cast<ssize_t>(into.size())) {
+        return std::unexpected(system_fault("reading a memory file", count < 0 ? errno : EIO));
+    }
+    return {};
 }
 
 } // namespace
@@ -50,42 +64,27 @@ Outcome<SealedFile> SealedFile::copy_of(const std::filesystem::path& path, std::
     if (::fcntl(descriptor, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
         return std::unexpected(system_fault("sealing a memory file", errno));
     }
-    const auto size = static_cast<std::size_t>(::lseek(descriptor, 0, SEEK_END));
-    if (size == 0) {
-        return file; // nothing that could be mapped
-    }
-    void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, descriptor, 0);
-    if (mapped == MAP_FAILED) {
-        return std::unexpected(system_fault("mapping a memory file", errno));
-    }
-    file.bytes_ = {static_cast<const std::uint8_t*>(mapped), size};
+    file.size_ = static_cast<std::size_t>(::lseek(descriptor, 0, SEEK_END));
     return file;
 }
 
-SealedFile::~SealedFile()
+Outcome<std::vector<std::uint8_t>> SealedFile::first(std::size_t bytes_max) const
 {
-    unmap();
+    std::vector<std::uint8_t> content(std::min(size_, bytes_max));
+    TRY(read_whole(descriptor(), 0, content));
+    return content;
 }
 
-void SealedFile::unmap() noexcept
+Outcome<Digest> SealedFile::digest() const
 {
-    if (!bytes_.empty()) {
-        ::munmap(const_cast<std::uint8_t*>(bytes_.data()), bytes_.size());
-        bytes_ = {};
+    std::vector<std::uint8_t> portion(std::min(size_, portion_bytes));
+    image::Sha256 hash;
+    for (std::size_t at = 0; at < size_; at += portion.size()) {
+        const auto part = MutableBytes(portion).first(std::min(portion.size(), size_ - at));
+        TRY(read_whole(descriptor(), at, part));
+        hash.absorb(part);
     }
-}
-
-SealedFile::SealedFile(SealedFile&& other) noexcept
-    : descriptor_(std::move(other.descriptor_))
-    , bytes_(std::exchange(other.bytes_, {}))
-{
-}
-
-SealedFile& SealedFile::operator=(SealedFile&& other) noexcept
-{
-    std::swap(descriptor_, other.descriptor_);
-    std::swap(bytes_, other.bytes_);
-    return *this;
+    return hash.finish();
 }
 
 Outcome<RingMemory> RingMemory::create(std::uint32_t spin_budget_ticks)

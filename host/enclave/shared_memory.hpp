@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <utility>
+#include <vector>
 
 namespace caisson::host::enclave {
 
@@ -50,19 +51,16 @@ class SealedFile {
     SealedFile() = default;
     // Fails: as store::load_file, of which it has the limits, and unavailable.
     static Outcome<SealedFile> copy_of(const std::filesystem::path& path, std::size_t bytes_max, Executable executable);
-    ~SealedFile();
-    SealedFile(SealedFile&& other) noexcept;
-    SealedFile& operator=(SealedFile&& other) noexcept;
-    SealedFile(const SealedFile&) = delete;
-    SealedFile& operator=(const SealedFile&) = delete;
 
-    [[nodiscard]] Bytes bytes() const noexcept { return bytes_; } // until `unmap`
+    // Read by portions and never mapped: a page that is first touched through a mapping costs more than to copy it.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] Outcome<std::vector<std::uint8_t>> first(std::size_t bytes_max) const;
+    [[nodiscard]] Outcome<Digest> digest() const; // SHA-256
     [[nodiscard]] int descriptor() const noexcept { return descriptor_.number(); }
-    void unmap() noexcept;
 
   private:
     Descriptor descriptor_;
-    Bytes bytes_;
+    std::size_t size_ = 0;
 };
 
 // The ring's memory: zeroed but for its magic, sealed against changes of its size, mapped here.

@@ -37,8 +37,16 @@ struct SgxsPage {
 
 class SgxsReader {
   public:
+    // How much of a stream its first record takes, and a page that is measured whole.
+    static constexpr std::size_t header_bytes = 64;
+    static constexpr std::size_t page_record_bytes =
+        64 + protocol::sgx::page_bytes / protocol::sgx::eextend_bytes * (64 + protocol::sgx::eextend_bytes);
+
     // Fails: truncated, malformed.
     [[nodiscard]] static Result<SgxsReader> open(Bytes stream) noexcept;
+
+    // What follows in the stream, where it comes in portions of whole records. Requires: done().
+    void go_on_with(Bytes portion) noexcept { reader_ = Reader(portion); }
 
     [[nodiscard]] const SgxsHeader& header() const noexcept { return header_; }
     [[nodiscard]] bool done() const noexcept { return reader_.rest().empty(); }

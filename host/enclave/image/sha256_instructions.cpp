@@ -2,14 +2,9 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
-
 // Compiled with -msha and -msse4.1; called only where the CPU has them.
 namespace caisson::host::enclave::image {
 namespace {
-
-constexpr std::size_t block_bytes = 64;
-constexpr std::size_t size_bytes = 8;
 
 // FIPS 180-4, 4.2.2.
 alignas(16) constexpr std::array<std::uint32_t, 64> round_constants{
@@ -22,16 +17,13 @@ alignas(16) constexpr std::array<std::uint32_t, 64> round_constants{
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-constexpr std::array<std::uint32_t, 8> initial_state{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
 // The state as the instructions want it: A, B, E, F and C, D, G, H.
 struct State {
     __m128i abef;
     __m128i cdgh;
 };
 
-State to_state(const std::array<std::uint32_t, 8>& words) noexcept
+State to_state(const Sha256::Words& words) noexcept
 {
     const auto dcba = _mm_loadu_si128(reinterpret_cast<const __m128i*>(words.data()));
     const auto hgfe = _mm_loadu_si128(reinterpret_cast<const __m128i*>(words.data() + 4));
@@ -40,11 +32,11 @@ State to_state(const std::array<std::uint32_t, 8>& words) noexcept
     return {_mm_alignr_epi8(cdab, efgh, 8), _mm_blend_epi16(efgh, cdab, 0xf0)};
 }
 
-std::array<std::uint32_t, 8> from_state(const State& state) noexcept
+Sha256::Words from_state(const State& state) noexcept
 {
     const auto feba = _mm_shuffle_epi32(state.abef, 0x1b);
     const auto dchg = _mm_shuffle_epi32(state.cdgh, 0xb1);
-    std::array<std::uint32_t, 8> words{};
+    Sha256::Words words{};
     _mm_storeu_si128(reinterpret_cast<__m128i*>(words.data()), _mm_blend_epi16(feba, dchg, 0xf0));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(words.data() + 4), _mm_alignr_epi8(dchg, feba, 8));
     return words;
@@ -78,29 +70,13 @@ void absorb(State& state, const std::uint8_t* block) noexcept
 
 } // namespace
 
-Digest sha256_by_instructions(Bytes message) noexcept
+void absorb_blocks(Sha256::Words& words, Bytes blocks) noexcept
 {
-    auto state = to_state(initial_state);
-    auto rest = message;
-    for (; rest.size() >= block_bytes; rest = rest.subspan(block_bytes)) {
-        absorb(state, rest.data());
+    auto state = to_state(words);
+    for (; blocks.size() >= Sha256::block_bytes; blocks = blocks.subspan(Sha256::block_bytes)) {
+        absorb(state, blocks.data());
     }
-    ByteArray<2 * block_bytes> end{};
-    copy_bytes(end, rest);
-    end[rest.size()] = 0x80;
-    const auto end_bytes = rest.size() + 1 + size_bytes <= block_bytes ? block_bytes : 2 * block_bytes;
-    const auto bits = __builtin_bswap64(std::uint64_t{8} * message.size());
-    __builtin_memcpy(end.data() + end_bytes - size_bytes, &bits, size_bytes);
-    for (std::size_t at = 0; at < end_bytes; at += block_bytes) {
-        absorb(state, end.data() + at);
-    }
-    auto words = from_state(state);
-    std::transform(words.begin(), words.end(), words.begin(),
-                   [](std::uint32_t word) { return __builtin_bswap32(word); });
-    Digest digest;
-    static_assert(sizeof digest == sizeof words);
-    __builtin_memcpy(digest.data(), words.data(), digest.size());
-    return digest;
+    words = from_state(state);
 }
 
 } // namespace caisson::host::enclave::image

@@ -17,6 +17,8 @@ using protocol::sgx::PageType;
 constexpr const char* memory_used_up =
     "locked memory is used up (RLIMIT_MEMLOCK): raise it to 8 MiB a chamber, with `ulimit -l` or LimitMEMLOCK=";
 
+constexpr std::uint64_t window_bytes = std::uint64_t{2} << 20U; // the CPU's large page
+
 int protection_of(const PageEntry& page) noexcept
 {
     // A TCS is the CPU's own; a page that waits for EACCEPT is nobody's yet.
@@ -171,19 +173,59 @@ Status Emulator::add_entry(const image::SgxsPage& page) noexcept
     return add_thread(page.offset, tcs);
 }
 
-// A page of what is only read or run is certain to be filled: the kernel gives all of them at once. Secret memory it
-// gives page by page, whatever is asked for.
-Status Emulator::map_run(std::uint64_t offset, std::uint64_t bytes, bool writable) noexcept
+// Secret memory, page by page as it is touched, whatever is asked for.
+Status Emulator::map_writable(std::uint64_t offset, std::uint64_t bytes) noexcept
 {
     auto* address = reinterpret_cast<void*>(base_ + offset);
-    const bool secret = writable && secret_descriptor_ >= 0;
-    const int flags = secret ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS | (writable ? 0 : MAP_POPULATE);
+    const bool secret = secret_descriptor_ >= 0;
+    const int flags = secret ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
     void* mapped = ::mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | flags, secret ? secret_descriptor_ : -1,
                           secret ? static_cast<off_t>(offset) : 0);
-    if (mapped == MAP_FAILED || (writable && !secret && ::mlock(address, bytes) != 0)) {
+    if (mapped == MAP_FAILED || (!secret && ::mlock(address, bytes) != 0)) {
         return fail(Kind::exhausted, memory_used_up);
     }
     return {};
+}
+
+// What is only read or run lies in whole windows, so that the kernel can give one large page for all of it: touched for
+// the first time, a small one costs as much as a large one. Holes are closed at the end.
+Status Emulator::map_window(std::uint64_t offset, std::uint64_t bytes) noexcept
+{
+    const auto end = offset + bytes;
+    if (end <= window_end_) {
+        return {};
+    }
+    const auto from = std::max(mapped_end_, std::max(window_end_, offset & ~(window_bytes - 1)));
+    const auto to = std::min((end + window_bytes - 1) & ~(window_bytes - 1), header_.size);
+    auto* address = reinterpret_cast<void*>(base_ + from);
+    if (::mmap(address, to - from, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+        MAP_FAILED) {
+        return fail(Kind::exhausted, "there is no memory for the enclave's code");
+    }
+    ::madvise(address, to - from, MADV_HUGEPAGE); // or small pages, and a slower start
+    window_end_ = to;
+    return {};
+}
+
+// No memory where the image has no page.
+bool Emulator::close_holes() noexcept
+{
+    for (std::uint64_t offset = 0; offset < window_end_; offset += page_bytes) {
+        auto end = offset;
+        while (end < window_end_ && !page_at(end).valid && !in_reserve(end)) {
+            end += page_bytes;
+        }
+        if (end == offset) {
+            continue;
+        }
+        auto* address = reinterpret_cast<void*>(base_ + offset);
+        if (::mmap(address, end - offset, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) ==
+            MAP_FAILED) {
+            return false;
+        }
+        offset = end;
+    }
+    return true;
 }
 
 Status Emulator::add(std::span<const image::SgxsPage> run) noexcept
@@ -195,7 +237,10 @@ Status Emulator::add(std::span<const image::SgxsPage> run) noexcept
     if (first.type == PageType::PT_TCS) {
         return {};
     }
-    TRY(map_run(run.front().offset, run.size() * page_bytes, (first.permissions & protocol::sgx::SECINFO_W) != 0));
+    const auto begin = run.front().offset;
+    const auto bytes = run.size() * page_bytes;
+    TRY((first.permissions & protocol::sgx::SECINFO_W) != 0 ? map_writable(begin, bytes) : map_window(begin, bytes));
+    mapped_end_ = begin + bytes;
     for (const auto& page : run) {
         auto* address = reinterpret_cast<std::uint8_t*>(base_ + page.offset);
         for (const auto* chunk : page.chunks) {
@@ -266,7 +311,7 @@ Status Emulator::initialise(const Digest& mrenclave, const protocol::sgx::Sigstr
     identity_.attributes.flags |= protocol::sgx::ATTRIBUTES_INIT;
     identity_.cpusvn = cpusvn;
     keys_ = keys;
-    if (!protect_all()) {
+    if (!close_holes() || !protect_all()) {
         return fail(Kind::unavailable, "the kernel refuses the permissions of an enclave page");
     }
     TRY(Trap::remember(*this));

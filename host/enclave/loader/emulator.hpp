@@ -74,7 +74,7 @@ class Emulator {
     // EADD and EEXTEND of measured pages: a run of neighbours that are alike, mapped at one go. Fails: exhausted
     // (locked memory), malformed.
     [[nodiscard]] Status add(std::span<const image::SgxsPage> run) noexcept;
-    // All pages of an image, run by run. Fails: also as SgxsReader::read_page.
+    // All pages that the reader has, run by run. Fails: also as SgxsReader::read_page.
     [[nodiscard]] Status add_all(image::SgxsReader& reader) noexcept;
     // Memory for pages that EAUG may add later: `bytes` from `offset` on, which no page of the image is in.
     // Fails: exhausted (locked memory), malformed.
@@ -119,7 +119,9 @@ class Emulator {
     // EAUG, with the pages' lock held.
     [[nodiscard]] Status add_pending(std::uint64_t offset) noexcept;
     [[nodiscard]] Status add_entry(const image::SgxsPage& page) noexcept;
-    [[nodiscard]] Status map_run(std::uint64_t offset, std::uint64_t bytes, bool writable) noexcept;
+    [[nodiscard]] Status map_writable(std::uint64_t offset, std::uint64_t bytes) noexcept;
+    [[nodiscard]] Status map_window(std::uint64_t offset, std::uint64_t bytes) noexcept;
+    [[nodiscard]] bool close_holes() noexcept;
     [[nodiscard]] Status add_thread(std::uint64_t offset, const protocol::sgx::Tcs& tcs) noexcept;
     // The kernel's protection of one page, as its entry says.
     [[nodiscard]] bool protect(std::uint64_t offset) noexcept;
@@ -129,6 +131,8 @@ class Emulator {
     image::SgxsHeader header_{};
     std::uint64_t base_ = 0;
     void* mapping_ = nullptr;
+    std::uint64_t mapped_end_ = 0; // of what has been added
+    std::uint64_t window_end_ = 0; // of the memory for pages that are only read or run
     std::vector<PageEntry> pages_;
     std::vector<std::unique_ptr<Thread>> threads_;
     std::uint64_t reserved_offset_ = 0;

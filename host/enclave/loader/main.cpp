@@ -6,6 +6,7 @@
 #include "core/check.hpp"
 #include "host/enclave/cpu_features.hpp"
 #include "host/enclave/loader/emulator.hpp"
+#include "host/enclave/loader/image_stream.hpp"
 #include "host/enclave/loader/lockdown.hpp"
 #include "host/enclave/loader/trap.hpp"
 #include "host/enclave/loader/xsave.hpp"
@@ -45,18 +46,14 @@ namespace {
     end(1);
 }
 
-Result<Bytes> map_file(int descriptor) noexcept
+Result<protocol::sgx::Sigstruct> load_sigstruct() noexcept
 {
-    struct stat facts{};
-    if (::fstat(descriptor, &facts) != 0 || facts.st_size <= 0) {
-        return fail(Kind::missing, "the loader was started without its image");
+    ByteArray<sizeof(protocol::sgx::Sigstruct) + 1> content{}; // one more is seen
+    const auto size = ::pread(sigstruct_descriptor, content.data(), content.size(), 0);
+    if (size < 0) {
+        return fail(Kind::unavailable, "the loader cannot read the image's signature");
     }
-    const auto size = static_cast<std::size_t>(facts.st_size);
-    void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, descriptor, 0);
-    if (memory == MAP_FAILED) {
-        return fail(Kind::unavailable, "the loader cannot map its image");
-    }
-    return Bytes(static_cast<const std::uint8_t*>(memory), size);
+    return image::read_sigstruct(Bytes(content).first(static_cast<std::size_t>(size)));
 }
 
 // What lives as long as the process and must not be readable: the keys the emulator derives from, and what the chamber
@@ -127,25 +124,26 @@ Status reserve_arena(Emulator& emulator, Lockdown& lockdown) noexcept
 
 Status build(Emulator& emulator, Lockdown& lockdown, const StartFacts& facts, const KeyMemory& keys) noexcept
 {
-    const auto image_bytes = TRY(map_file(image_descriptor));
-    const auto sigstruct_bytes = TRY(map_file(sigstruct_descriptor));
-    const auto sigstruct = TRY(image::read_sigstruct(sigstruct_bytes));
-    auto reader = TRY(image::SgxsReader::open(image_bytes));
+    static ImageStream stream(image_descriptor);
+    const auto sigstruct = TRY(load_sigstruct());
+    auto reader = TRY(stream.open());
     const protocol::sgx::Attributes attributes{sigstruct.attributes.flags, xfrm_of(facts.features)};
     const int secret = lockdown.secret_memory("secret memory for the enclave", reader.header().size);
     TRY(emulator.create(reader.header(), attributes, secret));
-    TRY(emulator.add_all(reader));
+    for (auto portion = TRY(stream.next()); !portion.empty(); portion = TRY(stream.next())) {
+        reader.go_on_with(portion);
+        TRY(emulator.add_all(reader));
+    }
     emulator.cross_directly();
     if (reader.header().size == airlock::image_range_bytes) {
         TRY(reserve_arena(emulator, lockdown));
     }
     const auto cpusvn = emulated_cpusvn(static_cast<protocol::sgx::Platform>(facts.platform),
                                         static_cast<protocol::sgx::RootKind>(facts.root));
-    TRY(emulator.initialise(image::measurement_of(image_bytes), sigstruct, cpusvn, &keys.keys));
+    TRY(emulator.initialise(stream.measurement(), sigstruct, cpusvn, &keys.keys));
     if (secret >= 0) {
         ::close(secret);
     }
-    ::munmap(const_cast<std::uint8_t*>(image_bytes.data()), image_bytes.size());
     return emulator.attach_thread();
 }
 

@@ -34,6 +34,10 @@ inline Report& report_of(airlock::Ring& ring) noexcept
     return *reinterpret_cast<Report*>(ring.scratch);
 }
 
+// How it ends when it can say nothing more.
+inline constexpr int status_gave_up = 70;
+inline constexpr int status_without_page = 71; // the kernel had none for memory that was mapped
+
 // The descriptors the loader is started with.
 inline constexpr int ring_descriptor = 3;
 inline constexpr int image_descriptor = 4;

@@ -1,6 +1,7 @@
 // Compiled without stack protector: when a handler starts, FS and GS may still be the enclave's.
 #include "host/enclave/loader/trap.hpp"
 
+#include "host/enclave/loader/report.hpp"
 #include "host/enclave/loader/segment_bases.hpp"
 #include "host/enclave/loader/xsave.hpp"
 
@@ -148,9 +149,9 @@ bool is_cpuid(std::uint64_t instruction_pointer) noexcept
 
 } // namespace
 
-void Trap::give_up() noexcept
+void Trap::give_up(int signal) noexcept
 {
-    ::syscall(SYS_exit_group, 70);
+    ::syscall(SYS_exit_group, signal == SIGBUS ? status_without_page : status_gave_up);
     __builtin_trap();
 }
 
@@ -380,7 +381,7 @@ void Trap::handle_outside(Processor& cpu, int signal, ucontext_t& context) noexc
     // A CPU that has SGX switched on answers some leaves with #GP instead of #UD.
     const bool at_entry = value_of(registers, REG_RIP) == reinterpret_cast<std::uint64_t>(&caisson_aep[0]);
     if ((signal != SIGILL && signal != SIGSEGV) || !at_entry) {
-        give_up();
+        give_up(signal);
     }
     const auto fault = enter_or_resume(cpu, context);
     if (fault.raised()) {

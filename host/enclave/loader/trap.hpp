@@ -76,7 +76,7 @@ class Trap {
         std::uint64_t aep = 0;
     };
     // A fault of the host side here is ours: nothing can be saved.
-    [[noreturn]] static void give_up() noexcept;
+    [[noreturn]] static void give_up(int signal = 0) noexcept;
     static Processor*& own() noexcept; // the calling thread's, nullptr before it is attached
     // FS and GS, between host and enclave.
     static void take_host_bases(Processor& cpu) noexcept;

@@ -11,12 +11,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <functional>
+#include <set>
 #include <thread>
 
 namespace caisson::host::enclave {
@@ -28,6 +31,18 @@ using Buffer = std::vector<std::uint8_t>;
 std::uint32_t number(Request request)
 {
     return static_cast<std::uint32_t>(request);
+}
+
+// Of any thread of this process.
+int any_child()
+{
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        std::ifstream children(task.path() / "children");
+        if (int child = 0; children >> child) {
+            return child;
+        }
+    }
+    return 0;
 }
 
 class ProcessEnclaveTest : public testing::Test {
@@ -180,8 +195,12 @@ TEST_F(ProcessEnclaveTest, a_hardened_chamber_runs_and_says_that_it_is)
 TEST_F(ProcessEnclaveTest, an_altered_image_signature_or_loader_is_unauthentic)
 {
     auto where = images();
-    flip(where / "null.sgxs", 5000);
-    EXPECT_FALSE(open(where));
+    flip(where / "null.sgxs", 400); // what a page holds
+    const auto altered = open(where);
+    ASSERT_FALSE(altered);
+    EXPECT_EQ(altered.error().kind, Kind::unauthentic);
+    EXPECT_NE(altered.error().what.find("null"), std::string::npos) << altered.error().what;
+    EXPECT_NE(altered.error().what.find("MRENCLAVE differs"), std::string::npos) << altered.error().what;
     where = images();
     flip(where / "null.sig", 600); // the signature
     EXPECT_EQ(open(where).error().kind, Kind::unauthentic);
@@ -194,6 +213,93 @@ TEST_F(ProcessEnclaveTest, an_altered_image_signature_or_loader_is_unauthentic)
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().kind, Kind::unauthentic);
     EXPECT_NE(opened.error().what.find("reinstall"), std::string::npos);
+}
+
+// [IMAGE-2]
+TEST_F(ProcessEnclaveTest, an_image_that_ends_too_early_or_goes_on_does_not_start)
+{
+    const auto where = images();
+    const auto whole = std::filesystem::file_size(where / "null.sgxs");
+    constexpr std::uintmax_t header = 64;
+    constexpr std::uintmax_t page = 5184;
+    const auto refused_at = [&](std::uintmax_t size) {
+        std::filesystem::resize_file(where / "null.sgxs", size);
+        const auto opened = open(where);
+        EXPECT_FALSE(opened) << size;
+        return opened ? std::pair(Kind::missing, std::string()) : std::pair(opened.error().kind, opened.error().what);
+    };
+    EXPECT_EQ(refused_at(whole + 64).first, Kind::malformed); // zeros are no record
+    EXPECT_EQ(refused_at(whole - 1).first, Kind::truncated);
+    const auto [kind, what] = refused_at(whole - page); // a whole page is missing
+    EXPECT_EQ(kind, Kind::unauthentic);
+    EXPECT_NE(what.find("MRENCLAVE differs"), std::string::npos) << what;
+    EXPECT_EQ(refused_at(header + 8 * page + 1).first, Kind::truncated); // one octet into the second portion
+    EXPECT_EQ(refused_at(header).first, Kind::unauthentic);
+    EXPECT_EQ(refused_at(header - 1).first, Kind::truncated);
+    EXPECT_EQ(refused_at(0).first, Kind::truncated);
+    std::filesystem::resize_file(where / "null.sig", 1807);
+    const auto cut = open(where);
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().kind, Kind::malformed);
+    EXPECT_NE(cut.error().what.find("1808"), std::string::npos) << cut.error().what;
+}
+
+// Every descriptor that a start needs is the one that cannot be had, once.
+TEST_F(ProcessEnclaveTest, a_host_without_descriptors_is_told_the_limit_and_the_remedy)
+{
+    const auto root = Root::open_file(folder_ / "root.key");
+    ASSERT_TRUE(root);
+    EnclaveOptions options;
+    options.chamber = ChamberKind::null;
+    options.images = CAISSON_TEST_IMAGES;
+    ::rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    std::set<std::string> told;
+    bool started = false;
+    for (::rlim_t limit = 3; limit < 100 && !started; ++limit) {
+        const ::rlimit lowered{limit, before.rlim_max};
+        ::setrlimit(RLIMIT_NOFILE, &lowered);
+        const auto enclave = Enclave::open(options, *root);
+        ::setrlimit(RLIMIT_NOFILE, &before);
+        started = enclave.has_value();
+        if (!started) {
+            EXPECT_EQ(enclave.error().kind, Kind::exhausted) << enclave.error().what;
+            EXPECT_NE(enclave.error().what.find("ulimit -n"), std::string::npos) << enclave.error().what;
+            told.insert(enclave.error().what);
+        }
+    }
+    EXPECT_TRUE(started);
+    EXPECT_GE(told.size(), 4U) << "memory files, ring, pipe, the loader's own";
+}
+
+// Sends the loader a signal while it starts, as the kernel does when it has no page for it.
+TEST_F(ProcessEnclaveTest, a_loader_that_is_ended_by_a_signal_is_told_with_its_cause)
+{
+    const auto said_after = [this](int signal) {
+        for (int tries = 0; tries < 100; ++tries) {
+            std::atomic<bool> over = false;
+            std::thread sender([&over, signal] {
+                while (!over) {
+                    if (const int child = any_child(); child > 0) {
+                        ::kill(child, signal);
+                        return;
+                    }
+                }
+            });
+            const auto enclave = open(CAISSON_TEST_IMAGES);
+            over = true;
+            sender.join();
+            if (!enclave) {
+                return enclave.error().what;
+            }
+        }
+        return std::string("it was never in time");
+    };
+    const auto without_page = said_after(SIGBUS);
+    EXPECT_NE(without_page.find("out of memory?"), std::string::npos) << without_page;
+    EXPECT_NE(without_page.find("as far as"), std::string::npos) << without_page;
+    const auto killed = said_after(SIGKILL);
+    EXPECT_NE(killed.find("dmesg"), std::string::npos) << killed;
 }
 
 TEST_F(ProcessEnclaveTest, a_missing_image_is_named)
@@ -448,10 +554,13 @@ TEST_F(ProcessEnclaveTest, a_kernel_without_a_step_is_told_and_only_seccomp_is_i
             EXPECT_EQ(text_of(answer_of(**enclave, Request::echo, bytes_of("still here"))), "still here");
         }
     }
-    const auto refused =
-        open(CAISSON_TEST_IMAGES, "root.key", "seccomp: futex, exit_group, rt_sigreturn, arena pages", ENOSYS);
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().kind, Kind::unavailable);
+    for (const int error : {ENOSYS, EPERM, EAGAIN}) {
+        const auto refused =
+            open(CAISSON_TEST_IMAGES, "root.key", "seccomp: futex, exit_group, rt_sigreturn, arena pages", error);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, Kind::unavailable);
+        EXPECT_NE(refused.error().what.find("seccomp"), std::string::npos) << refused.error().what;
+    }
 }
 
 TEST_F(ProcessEnclaveTest, a_root_that_others_can_read_is_refused)

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,13 @@ std::string hex_of(const Digest& digest)
 Bytes bytes_of(std::string_view text)
 {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+Digest in_one(Sha256::Way way, Bytes message)
+{
+    Sha256 hash(way);
+    hash.absorb(message);
+    return hash.finish();
 }
 
 TEST(Sha256, agrees_with_fips_180_4)
@@ -42,7 +50,26 @@ TEST(Sha256, by_instructions_is_what_libsodium_computes_for_each_size_and_alignm
     }
     for (std::size_t size = 0; size <= 300; ++size) {
         const auto message = Bytes(octets).subspan(size % 17, size);
-        ASSERT_EQ(sha256_by_instructions(message), sha256_portable(message)) << size;
+        ASSERT_EQ(in_one(Sha256::Way::by_instructions, message), in_one(Sha256::Way::portable, message)) << size;
+    }
+}
+
+TEST(Sha256, pieces_of_any_size_are_the_whole)
+{
+    std::vector<std::uint8_t> octets(300);
+    for (std::size_t index = 0; index < octets.size(); ++index) {
+        octets[index] = static_cast<std::uint8_t>(index * 91 + 5);
+    }
+    const auto whole = in_one(Sha256::Way::portable, octets);
+    for (std::size_t first = 0; first <= octets.size(); ++first) {
+        for (const std::size_t second : {0, 1, 63, 64, 65, 128}) {
+            const auto then = std::min(second, octets.size() - first);
+            Sha256 hash;
+            hash.absorb(Bytes(octets).first(first));
+            hash.absorb(Bytes(octets).subspan(first, then));
+            hash.absorb(Bytes(octets).subspan(first + then));
+            ASSERT_EQ(hash.finish(), whole) << first << " and " << then;
+        }
     }
 }
 
