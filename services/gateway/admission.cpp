@@ -36,13 +36,17 @@ void Gateway::watch_doors()
 {
     const bool open = live_ < connections_max_ || parked_ > 0;
     for (auto& door : doors_) {
-        loop.watch(door.route->socket->descriptor(), door, door.wish, open && !door.paused, false);
+        const auto& watched_by = door.takes_strangers() ? strangers.loop() : loop;
+        watched_by.watch(door.route->socket->descriptor(), door, door.wish, open && !door.paused, false);
     }
 }
 
 void Gateway::accept_from(Door& door)
 {
     for (std::size_t count = 0; count < accepted_at_once && (live_ < connections_max_ || parked_ > 0); ++count) {
+        if (door.takes_strangers() && !strangers.take_in()) {
+            break; // [GATE-23]
+        }
         auto accepted = door.route->socket->accept();
         if (!accepted) {
             door.paused = errno == EMFILE || errno == ENFILE; // until the next tick

@@ -75,10 +75,12 @@ Done run_gateway(const GatewayOptions& options)
     const auto enclave = TRY(open_chamber(options.home));
     Log log(options.json_log);
     auto loop = TRY(Loop::open());
+    const auto strangers_loop = TRY(Loop::open());
+    Strangers strangers(loop, strangers_loop);
     Crossing crossing(*enclave);
     CurveChamber chamber(*enclave);
     Resolver resolver(loop);
-    Gateway gateway(options, signals, *enclave, {loop, crossing, chamber, resolver, log});
+    Gateway gateway(options, signals, *enclave, {loop, strangers, crossing, chamber, resolver, log});
     TRY(gateway.open());
     gateway.run();
     return {};

@@ -78,7 +78,11 @@ void Link::wake()
 {
     if (!awake_ && stage_ != Stage::ended) {
         awake_ = true;
-        hub_.awake.push_back(this);
+        if (is_stranger()) { // [GATE-23]
+            hub_.strangers.wake(*this);
+        } else {
+            hub_.awake.push_back(this);
+        }
     }
 }
 
@@ -224,7 +228,7 @@ void Link::update_wishes()
         const auto& other = end == &outer_ ? plain_ : outer_;
         if (end->stream.open() && !end->gone) {
             const bool read = !relays || !is_full(other);
-            hub_.loop.watch(end->stream.descriptor(), *end, end->wish, read, end->stream.output_bytes() > 0);
+            loop().watch(end->stream.descriptor(), *end, end->wish, read, end->stream.output_bytes() > 0);
         }
     }
 }

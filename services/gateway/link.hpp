@@ -119,6 +119,9 @@ class Link {
 
     // link.cpp
     void wake();
+    // Nobody knows yet who it is.
+    [[nodiscard]] bool is_stranger() const noexcept { return is_server() && !authenticated_; }
+    [[nodiscard]] const Loop& loop() const noexcept { return is_stranger() ? hub_.strangers.loop() : hub_.loop; }
     void settle();
     void update_wishes();
     [[nodiscard]] bool drains(const End& from) const noexcept;

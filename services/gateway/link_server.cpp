@@ -211,6 +211,7 @@ Status Link::on_admitted()
         return {};
     }
     if (!authenticated_) {
+        hub_.strangers.loop().forget(outer_.stream.descriptor(), outer_.wish); // from here on with the sessions
         authenticated_ = true;
         hub_.on_authenticated(*this);
     }

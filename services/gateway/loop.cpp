@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ctime>
@@ -11,8 +12,6 @@
 
 namespace caisson::services::gateway {
 namespace {
-
-constexpr std::size_t ready_max = 512; // in one turn; the others are next
 
 // A sandbox may know no pause shorter than a millisecond: then it is not made at all, and whoever waits shortly asks
 // again and again.
@@ -73,15 +72,16 @@ void Loop::forget(int descriptor, Wish& known) const
     }
 }
 
-void Loop::wait(std::chrono::microseconds longest) const
+std::size_t Loop::wait(std::chrono::microseconds longest, std::size_t most) const
 {
-    std::array<epoll_event, ready_max> events;
-    const int count = wait_for_events(descriptor_, events, longest);
-    for (int index = 0; index < count; ++index) {
-        const auto& event = events[static_cast<std::size_t>(index)];
+    std::array<epoll_event, told_max> events;
+    const int ready = wait_for_events(descriptor_, std::span(events).first(most), longest);
+    const auto count = static_cast<std::size_t>(std::max(ready, 0));
+    for (const auto& event : std::span(events).first(count)) {
         static_cast<Watcher*>(event.data.ptr)
             ->on_ready((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0, (event.events & EPOLLOUT) != 0);
     }
+    return count;
 }
 
 } // namespace caisson::services::gateway

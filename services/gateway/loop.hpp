@@ -4,6 +4,7 @@
 #include "host/fault.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 namespace caisson::services::gateway {
@@ -40,8 +41,14 @@ class Loop {
     // Takes the wish back, of a descriptor that stays open.
     void forget(int descriptor, Wish& known) const;
 
-    // Tells every watcher that is ready, once. A watcher must stay alive until this returns.
-    void wait(std::chrono::microseconds longest) const;
+    static constexpr std::size_t told_max = 512; // at once
+
+    // Tells watchers that are ready, each once and `most` at most; the others are before them the next time. Gives how
+    // many were told. A watcher must stay alive until this returns. Requires: 0 < most <= told_max.
+    std::size_t wait(std::chrono::microseconds longest, std::size_t most = told_max) const;
+
+    // Readable while somebody here is ready, so that one loop can be watched by another.
+    [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
   private:
     explicit Loop(int descriptor) noexcept

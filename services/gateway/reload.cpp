@@ -86,6 +86,9 @@ void Gateway::commit(std::vector<Prepared>& prepared)
         const bool kept =
             std::any_of(prepared.begin(), prepared.end(), [&door](const Prepared& one) { return one.door == &door; });
         door.route->gone = !kept;
+        if (!kept) {
+            door.route->socket.reset(); // its links keep the route for a while; nobody else may knock there
+        }
     }
     for (auto& one : prepared) {
         if (one.door == nullptr) {

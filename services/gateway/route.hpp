@@ -9,6 +9,7 @@
 #include "services/gateway/loop.hpp"
 #include "services/gateway/metrics.hpp"
 #include "services/gateway/resolver.hpp"
+#include "services/gateway/strangers.hpp"
 #include "services/gateway/stream.hpp"
 #include "services/gateway/voyage.hpp"
 #include "services/gateway/zap_client.hpp"
@@ -57,6 +58,7 @@ using Links = std::list<std::unique_ptr<Link>>;
 // What the gateway lends its links.
 struct Shared {
     Loop& loop;
+    Strangers& strangers;
     Crossing& crossing;
     host::enclave::CurveChamber& chamber;
     Resolver& resolver;
@@ -67,8 +69,8 @@ struct Hub : Shared {
     // Asked to keep the results of live clients fresh, and once for those who are not admitted, so that their next try
     // may succeed. Null while no key is gated.
     host::net::TrustFeeder* feeder = nullptr;
-    std::vector<Link*> awake;  // have something to do in this turn
-    std::size_t sharers = 1;   // how many share this turn
+    std::vector<Link*> awake;  // have something to do in this turn, but for strangers
+    std::size_t sharers = 1;   // how many of them share it
     bool hurried = false;      // others wait for a place among all handshakes: those under way have less time
     std::vector<Bytes> bodies; // of one link, while it gathers
     std::vector<Voyage::Text> texts;

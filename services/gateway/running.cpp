@@ -180,6 +180,7 @@ void Gateway::bury()
     for (auto* list : {&awake, &voyages_[0].links, &voyages_[1].links}) {
         std::erase_if(*list, [](const Link* link) { return link->ended(); });
     }
+    strangers.forget_ended();
     for (const auto* link : std::exchange(ended_, {})) { // of ten thousand few: nobody looks at the others
         links_.erase(link->place);
     }
@@ -253,7 +254,7 @@ void Gateway::end_refused_sessions()
 void Gateway::wait_for_work(Voyage& sailing)
 {
     const bool busy = !awake.empty() || sailing.under_way();
-    loop.wait(busy ? std::chrono::microseconds(0) : tick);
+    loop.wait(busy ? std::chrono::microseconds(0) : strangers.due(Clock::now(), tick));
     const bool is_short = sailing.input_bytes() <= looked_for_bytes_max;
     if (sailing.under_way() && awake.empty() && is_short) {
         look_out_for(sailing);
@@ -266,7 +267,8 @@ void Gateway::wait_for_work(Voyage& sailing)
     }
 }
 
-// Whoever is awake: a step of its handshake, or what it has for the other side.
+// Whoever is awake: what it has for the other side, or a step of its handshake; strangers behind all others, and what
+// sessions have is with the chamber before it [GATE-23].
 void Gateway::board(Voyage& voyage)
 {
     auto now_awake = std::exchange(awake, {});
@@ -278,14 +280,27 @@ void Gateway::board(Voyage& voyage)
     for (auto* link : now_awake) {
         link->gather(voyage);
     }
-    crossing.run();
+    const auto now = Clock::now();
     if (!voyage.links.empty()) {
         voyage.depart();
+        for (const auto* link : voyage.links) {
+            strangers.note_talk(link->since(), now);
+        }
     }
-    for (auto* link : now_awake) {
-        link->depart(voyage);
+    const auto let_in = strangers.take(now);
+    for (auto* link : let_in) {
+        link->gather(voyage);
+    }
+    crossing.run();
+    for (const auto* list : {&std::as_const(now_awake), &let_in}) {
+        for (auto* link : *list) {
+            link->depart(voyage);
+        }
     }
     crossing.clear();
+    if (!let_in.empty()) {
+        strangers.rest(Clock::now());
+    }
 }
 
 void Gateway::land(Voyage& voyage)

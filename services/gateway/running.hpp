@@ -32,6 +32,7 @@ struct Door final : Watcher {
     {
     }
     void on_ready(bool readable, bool writable) override;
+    [[nodiscard]] bool takes_strangers() const noexcept { return route->config.side == Side::server; }
 
     Gateway& gateway; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
     std::shared_ptr<Route> route;

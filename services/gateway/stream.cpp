@@ -135,6 +135,7 @@ Done check_transport(const Endpoint& endpoint)
 Stream::Stream(Stream&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1))
     , error_(other.error_)
+    , read_bytes_(other.read_bytes_)
     , input_(std::move(other.input_))
     , output_(std::move(other.output_))
 {
@@ -146,6 +147,7 @@ Stream& Stream::operator=(Stream&& other) noexcept
         close();
         descriptor_ = std::exchange(other.descriptor_, -1);
         error_ = other.error_;
+        read_bytes_ = other.read_bytes_;
         input_ = std::move(other.input_);
         output_ = std::move(other.output_);
     }

@@ -70,7 +70,7 @@ class LinkTest : public testing::Test {
         peer_ = pair[0];
         EXPECT_EQ(::pipe2(log_.data(), O_NONBLOCK | O_CLOEXEC), 0);
         log_to_.emplace(false, log_[1]);
-        hub_.emplace(Shared{*loop_, crossing_, chamber_, *resolver_, *log_to_});
+        hub_.emplace(Shared{*loop_, *strangers_, crossing_, chamber_, *resolver_, *log_to_});
         link_.emplace(*hub_, route_, ListeningSocket::Accepted{Stream(pair[1]), "vsock:42", "vsock:42:7"}, false);
         turn(); // the greeting goes out, and from here on the socket is watched
     }
@@ -101,6 +101,7 @@ class LinkTest : public testing::Test {
     void turn()
     {
         loop_->wait(std::chrono::microseconds(0));
+        static_cast<void>(strangers_->take(Link::Clock::now()));
         link_->gather(voyage_);
         crossing_.run();
         link_->depart(voyage_);
@@ -127,6 +128,8 @@ class LinkTest : public testing::Test {
 
     AnsweringEnclave enclave_;
     host::Outcome<Loop> loop_ = Loop::open();
+    host::Outcome<Loop> strangers_loop_ = Loop::open();
+    std::optional<Strangers> strangers_{std::in_place, *loop_, *strangers_loop_};
     Crossing crossing_{enclave_};
     host::enclave::CurveChamber chamber_{enclave_};
     std::optional<Resolver> resolver_{std::in_place, *loop_};
