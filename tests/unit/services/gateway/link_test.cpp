@@ -187,5 +187,58 @@ TEST_F(LinkTest, a_handshake_goes_on_over_any_socket) // [GATE-17]
     EXPECT_STREQ(link_->stage_name(), "initiate");
 }
 
+// What the chamber says of a peer on a trusted node, and the program's own greeting and what it hears then.
+TEST_F(LinkTest, a_program_reads_trust_node_and_measurement_of_a_gated_peer_as_the_chamber_says_them) // [ZMTP-9]
+{
+    route_->keys.front().loaded.gated = true;
+    route_->config.connect = *parse_endpoint("ipc:///tmp/caisson_link_test." + std::to_string(::getpid()));
+    auto program = ListeningSocket::open(route_->config.connect);
+    ASSERT_TRUE(program) << program.error().what;
+    enclave_.answer = [](Request request) -> Result<Octets> {
+        if (request != Request::process_hello && request != Request::process_initiate &&
+            request != Request::peer_state) {
+            return Octets{};
+        }
+        Octets octets(168);
+        Writer writer(octets);
+        if (request == Request::process_initiate) {
+            writer.write_le(std::uint32_t{7}); // session
+            writer.write_bytes(ByteArray<32>{9});
+            writer.write_le(std::uint32_t{1}); // admitted
+            octets.resize(writer.written().size());
+        } else if (request == Request::peer_state) {
+            writer.write_le(std::uint32_t{1});
+            writer.write_le(static_cast<std::uint32_t>(protocol::TrustTier::affirming));
+            writer.write_le(std::uint64_t{0});
+            writer.write_bytes(ByteArray<32>{0xab});
+            writer.write_bytes(Digest{0xcd});
+            octets.resize(writer.written().size());
+        }
+        return octets;
+    };
+    say_hello();
+    turn();
+    say(Octets{zmtp::frame_command, 9, 8, 'I', 'N', 'I', 'T', 'I', 'A', 'T', 'E'});
+    for (int turns = 0; turns < 4; ++turns) {
+        turn();
+    }
+    auto behind = program->accept();
+    ASSERT_TRUE(behind);
+    behind->stream.write(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
+    ASSERT_TRUE(behind->stream.flush());
+    turn();
+    turn();
+    ASSERT_TRUE(behind->stream.read_some());
+    const auto frame = zmtp::read_frame(behind->stream.input().subspan(zmtp::greeting_bytes), 4096);
+    ASSERT_TRUE(frame && *frame);
+    const auto metadata = zmtp::read_null_ready((*frame)->body);
+    ASSERT_TRUE(metadata);
+    EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Trust")),
+              protocol::trust_tier_name(protocol::TrustTier::affirming));
+    EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Node")), "ab" + std::string(62, '0'));
+    EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Measurement")), "cd" + std::string(62, '0'));
+    EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Key")), z85_of({{9}}));
+}
+
 } // namespace
 } // namespace caisson::services::gateway
