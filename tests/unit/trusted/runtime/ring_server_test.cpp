@@ -18,7 +18,17 @@ constexpr std::uint8_t untouched = 0xaa;
 // A ring with a hostile producer in front of it, and a chamber that echoes and counts.
 class RingServerTest : public testing::Test {
   protected:
-    RingServerTest() { std::memset(ring_->arenas, untouched, sizeof ring_->arenas); }
+    // All of its 64 MiB, and for each test, would be most of the time.
+    static std::unique_ptr<airlock::Ring> fresh_ring()
+    {
+        auto ring = std::make_unique_for_overwrite<airlock::Ring>();
+        auto* const begin = reinterpret_cast<std::uint8_t*>(ring.get());
+        auto* const arenas = &ring->arenas[0][0];
+        std::memset(begin, 0, static_cast<std::size_t>(arenas - begin));
+        std::memset(arenas, untouched, sizeof ring->arenas[0]);
+        std::memset(ring->arenas[1], untouched, 4096);
+        return ring;
+    }
 
     static void echo(void* self, std::span<airlock::Exchange> group) noexcept
     {
@@ -64,7 +74,7 @@ class RingServerTest : public testing::Test {
         EXPECT_EQ(calls_, 0);
     }
 
-    std::unique_ptr<airlock::Ring> ring_ = std::make_unique<airlock::Ring>();
+    std::unique_ptr<airlock::Ring> ring_ = fresh_ring();
     std::vector<std::uint8_t> input_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
     std::vector<std::uint8_t> output_ = std::vector<std::uint8_t>(airlock::payload_bytes_max);
     int calls_ = 0;
