@@ -41,9 +41,23 @@ struct Files {
     EnclaveFacts facts;
 };
 
+std::filesystem::path folder_of(const EnclaveOptions& options)
+{
+    return options.images.empty() ? find_images() : options.images;
+}
+
+Outcome<protocol::sgx::Sigstruct> read_signature(const std::filesystem::path& path, Bytes content)
+{
+    const auto sigstruct = image::read_sigstruct(content);
+    if (!sigstruct) {
+        return fault(sigstruct.error().kind, path.string() + ": " + sigstruct.error().what);
+    }
+    return *sigstruct;
+}
+
 Outcome<Files> load_files(const EnclaveOptions& options)
 {
-    const auto folder = options.images.empty() ? find_images() : options.images;
+    const auto folder = folder_of(options);
     const std::string name = chamber_name(options.chamber);
     const auto load = [&folder](const std::string& file, Executable executable) {
         return SealedFile::copy_of(folder / file, image_file_bytes_max, executable);
@@ -53,7 +67,7 @@ Outcome<Files> load_files(const EnclaveOptions& options)
     files.image = TRY(load(name + ".sgxs", Executable::no));
     files.sigstruct = TRY(load(name + ".sig", Executable::no));
     const auto signature = TRY(files.sigstruct.first(sizeof(protocol::sgx::Sigstruct) + 1)); // one more is seen
-    const auto sigstruct = TRY(image::read_sigstruct(signature));
+    const auto sigstruct = TRY(read_signature(folder / (name + ".sig"), signature));
     files.facts.loader = TRY(files.loader.digest());
     std::array<char, 2 * sizeof(Digest)> text{};
     write_hex(text, files.facts.loader);
@@ -307,8 +321,12 @@ Done ProcessEnclave::told_failure()
     }
     const bool known =
         kind >= static_cast<std::uint32_t>(Kind::truncated) && kind <= static_cast<std::uint32_t>(Kind::unavailable);
-    return fault(known ? static_cast<Kind>(kind) : Kind::unavailable,
-                 std::string("starting a chamber (") + chamber_name(options_.chamber) + "): " + what);
+    const auto said = known ? static_cast<Kind>(kind) : Kind::unavailable;
+    if (said == Kind::truncated || said == Kind::malformed || said == Kind::unauthentic) { // so the files are to blame
+        const auto image = folder_of(options_) / chamber_name(options_.chamber);
+        what += ": " + image.string() + ".sgxs, or the .sig beside it, is damaged; install caisson again";
+    }
+    return fault(said, std::string("starting a chamber (") + chamber_name(options_.chamber) + "): " + what);
 }
 
 // Of a loader that is not reaped yet.
