@@ -2,6 +2,7 @@
 #include "cli/verb.hpp"
 #include "core/text.hpp"
 #include "host/enclave/enclave.hpp"
+#include "host/enclave/image/sgxs.hpp"
 #include "host/enclave/platform_text.hpp"
 #include "host/enclave/root.hpp"
 #include "host/store/durable_file.hpp"
@@ -15,10 +16,12 @@ namespace {
 
 using host::Outcome;
 using host::enclave::ChamberKind;
+using host::enclave::hardening_text;
 using host::enclave::platform_meaning;
 using host::enclave::platform_name;
 using host::enclave::root_meaning;
 using host::enclave::root_name;
+using protocol::ImageHardening;
 using protocol::sgx::Sigstruct;
 
 constexpr std::size_t image_bytes_max = std::size_t{64} << 20U;
@@ -32,6 +35,7 @@ struct ImageFacts {
     unsigned svn = 0;
     bool debug = false;
     bool signature_names_image = false;
+    protocol::ImageNote note;
 };
 
 std::string sha256_hex(Bytes bytes)
@@ -77,9 +81,11 @@ Outcome<ImageFacts> facts_of(const std::filesystem::path& folder, ChamberKind ch
                       sigstruct.isv_prod_id,
                       sigstruct.isv_svn,
                       (sigstruct.attributes.flags & protocol::sgx::ATTRIBUTES_DEBUG) != 0,
-                      same};
+                      same,
+                      host::enclave::image::note_of(image).value_or(protocol::ImageNote())};
 }
 
+// [IMAGE-5]
 std::string json_of(const std::vector<ImageFacts>& images, const std::string& loader, protocol::sgx::RootKind root)
 {
     using protocol::sgx::Platform;
@@ -97,6 +103,8 @@ std::string json_of(const std::vector<ImageFacts>& images, const std::string& lo
             .boolean(image.debug)
             .name("signature_names_image")
             .boolean(image.signature_names_image);
+        json.name("hardening").begin_object().name("lfence").boolean(image.note.has(ImageHardening::lfence));
+        json.name("verw").boolean(image.note.has(ImageHardening::verw)).end_object();
         json.end_object();
     }
     json.end_array().name("loader_sha256").text(loader).end_object();
@@ -114,6 +122,7 @@ std::string text_for_people(const std::vector<ImageFacts>& images, const std::st
         text += "chamber   " + image.name + ", product " + std::to_string(image.product) + ", SVN " +
                 std::to_string(image.svn) + (image.debug ? ", DEBUG: the host can read it\n" : "\n");
         text += "  MRENCLAVE " + image.mrenclave + "\n  MRSIGNER  " + image.mrsigner + "\n";
+        text += "  hardening " + hardening_text(image.note) + "\n";
         text += image.signature_names_image ? "" : "  its signature is for another image: it will not start\n";
     }
     return text + "loader    SHA-256 " + loader + "\n";

@@ -2,6 +2,7 @@
 """What the verbs key, run, version and doctor say, and how they end: `cli_transcripts.py CAISSON`."""
 import json
 import os
+import shutil
 import stat
 import sys
 
@@ -174,6 +175,26 @@ def version_says_what_runs_and_that_the_root_is_for_development(home):
     expect_error(home, 66, ["version"], "/nonexistent", "CAISSON_IMAGES")
 
 
+def version_says_how_each_image_was_hardened(home):  # [IMAGE-5]
+    doctor = {chamber["name"]: chamber["hardening"] for chamber in home.facts("doctor")["chambers"]}
+    said = {image["name"]: image["hardening"] for image in home.facts("version")["images"]}
+    expect(said == doctor and len(said) == 2, f"{said} is not {doctor}")
+    built = home.environment.get("CAISSON_IMAGES") or os.path.dirname(os.path.realpath(home.caisson))
+    images = os.path.join(home.folder, "images")
+    os.makedirs(images, exist_ok=True)
+    for name in ("curve.sgxs", "curve.sig", "witness.sgxs", "witness.sig", "caisson-loader"):
+        shutil.copy(os.path.join(built, name), images)
+    with open(os.path.join(images, "curve.sgxs"), "r+b") as file:
+        note = file.read(4096).index(b"caisson chamber\0")
+        file.seek(note + 20)  # after the magic and the version
+        file.write((3).to_bytes(4, "little"))
+    home.environment["CAISSON_IMAGES"] = images
+    text = home.verb("version")
+    expect("\n  hardening LFENCE after loads, VERW on the way out\n" in text, text)
+    curve = home.facts("version")["images"][0]
+    expect(curve["hardening"] == {"lfence": True, "verw": True} and not curve["signature_names_image"], f"{curve}")
+
+
 def doctor_says_what_this_machine_can_prove(home):
     text = home.verb("doctor")
     expect("development root, no hardware trust" in text, text)
@@ -202,6 +223,7 @@ if __name__ == "__main__":
         usage_errors_name_the_cause_and_where_help_is,
         help_is_for_newcomers_and_fits_80_columns,
         version_says_what_runs_and_that_the_root_is_for_development,
+        version_says_how_each_image_was_hardened,
         doctor_says_what_this_machine_can_prove,
         a_home_that_cannot_be_made_is_said,
     ]))
