@@ -53,7 +53,7 @@ struct Device {
 constexpr std::array devices{
     Device{"sgx", "/dev/sgx_enclave",
            "no SGX enclaves here: chambers run as locked-down processes, which the kernel and root can look into",
-           "not used by this version"},
+           "for the witness: caisson agent join --platform sgx; keys stay on process"},
     Device{"tpm", "/dev/tpmrm0",
            "no TPM here: sealed keys stand on the file root.key, and nothing proves what this machine has booted",
            "a root can be made in it: caisson root init"},
