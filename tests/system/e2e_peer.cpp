@@ -27,7 +27,7 @@ using std::chrono::steady_clock;
 
 const std::map<std::string, int> types = {{"PUB", CAISSON_PUB},   {"SUB", CAISSON_SUB},       {"REQ", CAISSON_REQ},
                                           {"REP", CAISSON_REP},   {"DEALER", CAISSON_DEALER}, {"PULL", CAISSON_PULL},
-                                          {"PUSH", CAISSON_PUSH}, {"ROUTER", CAISSON_ROUTER}};
+                                          {"PUSH", CAISSON_PUSH}, {"ROUTER", CAISSON_ROUTER}, {"PAIR", CAISSON_PAIR}};
 
 std::vector<std::string> split(const std::string& text, char by)
 {

@@ -288,6 +288,18 @@ def a_server_with_another_key_is_never_talked_to_and_the_log_says_so(home):  # [
         gateway.stop()
 
 
+def a_plain_side_beyond_this_machine_is_forced_and_said_loudly(home):  # [ZMTP-8]
+    with Gateway(home) as gateway:
+        gateway.key("front")
+        beyond = listener(gateway, "far").replace(gateway.ipc("far.app"), "tcp://192.0.2.1:5555")
+        gateway.write(beyond)
+        status, _, err = home.run("gateway", gateway.config)
+        expect(status != 0 and "plain_leaves_machine" in err, f"it was taken: {status} {err}")
+        gateway.start(beyond + "plain_leaves_machine = true\n", "far")
+        said = [line["event"] for line in gateway.stop() if "PLAIN SIDE BEYOND LOOPBACK" in line["event"]]
+        expect(len(said) == 1 and "192.0.2.1" in said[0], f"said {said}")
+
+
 def null_and_plain_pass_and_say_loudly_that_nothing_is_protected(home):  # [ZMTP-6]
     with Gateway(home) as gateway:
         handler = ZapHandler(gateway, {(b"PLAIN", b"alice", b"secret"): b"alice"})
@@ -569,21 +581,30 @@ def a_side_that_does_not_read_stops_the_other_and_nothing_is_lost(home):  # [GAT
     with Gateway(home) as gateway:
         key = gateway.key("front")
         gateway.start(listener(gateway, "in"), "in")
-        sink = gateway.socket(zmq.PULL, rcvhwm=1, bind=gateway.ipc("in.app"))
-        source = gateway.curve_client(zmq.PUSH, key, gateway.ipc("in"), sndhwm=1, sndtimeo=1000)
-        sent = 0
-        try:
-            while sent < 2000:
-                source.send(b"%06d" % sent + bytes(50000))
-                sent += 1
-        except zmq.Again:
-            pass
-        expect(10 < sent < 500, f"{sent} messages of 50 kB went in before it stopped")
-        status = open(f"/proc/{gateway.process.pid}/status").read()
-        resident = int(status.split("VmRSS:")[1].split()[0])
-        expect(resident < 400000, f"the gateway holds {resident} KiB")
-        for number in range(sent):
-            expect(sink.recv()[:6] == b"%06d" % number, f"message {number} is another")
+        for way in ("inward", "outward"):
+            if way == "inward":
+                sink = gateway.socket(zmq.PULL, rcvhwm=1, bind=gateway.ipc("in.app"))
+                source = gateway.curve_client(zmq.PUSH, key, gateway.ipc("in"), sndhwm=1)
+            else:
+                source = gateway.socket(zmq.PUSH, sndhwm=1, bind=gateway.ipc("in.app"))
+                sink = gateway.curve_client(zmq.PULL, key, gateway.ipc("in"), rcvhwm=1)
+            source.send(b"%06d" % 0 + bytes(50000))
+            source.sndtimeo = 1000
+            sent = 1
+            try:
+                while sent < 2000:
+                    source.send(b"%06d" % sent + bytes(50000))
+                    sent += 1
+            except zmq.Again:
+                pass
+            expect(10 < sent < 500, f"{way}: {sent} messages of 50 kB went in before it stopped")
+            status = open(f"/proc/{gateway.process.pid}/status").read()
+            resident = int(status.split("VmRSS:")[1].split()[0])
+            expect(resident < 400000, f"{way}: the gateway holds {resident} KiB")
+            for number in range(sent):
+                expect(sink.recv()[:6] == b"%06d" % number, f"{way}: message {number} is another")
+            source.close()
+            sink.close()
 
 
 def a_flood_leaves_the_others_their_share(home):  # [GATE-7]
@@ -736,6 +757,7 @@ if __name__ == "__main__":
         applications_read_the_peers_key_and_a_client_cannot_forge_it,
         a_program_waits_until_its_server_is_there_and_finds_it_again,
         a_server_with_another_key_is_never_talked_to_and_the_log_says_so,
+        a_plain_side_beyond_this_machine_is_forced_and_said_loudly,
         null_and_plain_pass_and_say_loudly_that_nothing_is_protected,
         the_users_own_zap_handler_is_asked_after_the_chamber_and_can_only_refuse,
         the_example_handler_over_a_file_judges_keys_and_passwords,

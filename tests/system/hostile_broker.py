@@ -131,6 +131,13 @@ def push_and_pull(broker):
     return f"PUSH,{one},PULL,{two}", f"PUSH,{three},PULL,{four}", way_to(back_out)
 
 
+def pair_and_pair(broker):
+    front, front_address = broker.bind(zmq.PAIR)
+    back, back_address = broker.bind(zmq.PAIR)
+    broker.ways = {front: way_to(back), back: way_to(front)}
+    return f"PAIR,{front_address}", f"PAIR,{back_address}", way_to(back)
+
+
 def raw_zmtp2(broker):
     front, front_address = broker.bind(zmq.DEALER)
     back, back_address = broker.bind(zmq.DEALER)
@@ -197,6 +204,11 @@ def sessions_over_push_and_pull(home):
         exchange(home, push_and_pull, "window", hostile)
 
 
+def sessions_over_pair(home):
+    for hostile in (True, False):
+        exchange(home, pair_and_pair, "window", hostile)
+
+
 def sessions_over_raw_zmtp_2_0(home):
     for hostile in (True, False):
         exchange(home, raw_zmtp2, "window", hostile)
@@ -255,6 +267,7 @@ if __name__ == "__main__":
         sessions_over_dealer_and_router,
         sessions_over_request_and_reply,
         sessions_over_push_and_pull,
+        sessions_over_pair,
         sessions_over_raw_zmtp_2_0,
         fan_out_over_pub_and_sub,
     ]))

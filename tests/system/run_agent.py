@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """`caisson run` on a node with an agent: `run_agent.py CAISSON AGENT_SERVER`. The server is a small one for tests."""
 import os
+import socket
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -14,6 +15,11 @@ def text_of(path):
         return file.read()
 
 
+def takes_connections(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(path) == 0
+
+
 def join(home):
     """A server and a running agent that has joined it; what the server prints, line by line."""
     state = os.path.join(home.folder, "server")
@@ -25,7 +31,7 @@ def join(home):
     expect(server.line().startswith("listening"), "the server did not start")
     home.verb("agent", "join", os.path.join(state, "alpha.join"))
     agent = home.start(home.caisson, "--home", home.folder, "agent", "run")
-    wait_until(lambda: os.path.exists(os.path.join(home.folder, "agent", "agent.sock")), "the agent serves", 20)
+    wait_until(lambda: takes_connections(os.path.join(home.folder, "agent", "agent.sock")), "the agent serves", 20)
     return server, agent
 
 
