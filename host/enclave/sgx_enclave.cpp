@@ -24,20 +24,35 @@ using Content = std::vector<std::uint8_t>;
 constexpr std::size_t image_file_bytes_max = std::size_t{64} << 20U;
 
 struct Image {
+    std::filesystem::path path;
     Content pages;
     protocol::sgx::Sigstruct sigstruct{};
 };
+
+// What is wrong with a file, with its name in front.
+Fault in_file(const std::filesystem::path& path, const Fault& found)
+{
+    return {found.kind, path.string() + ": " + found.what};
+}
 
 Outcome<Image> load_image(const EnclaveOptions& options)
 {
     const auto folder = options.images.empty() ? find_images() : options.images;
     const std::string name = chamber_name(options.chamber);
     Image image;
-    image.pages = TRY(store::load_file(folder / (name + ".sgxs"), image_file_bytes_max, store::Writers::owner));
-    const auto sigstruct = TRY(store::load_file(folder / (name + ".sig"), image_file_bytes_max, store::Writers::owner));
-    image.sigstruct = TRY(image::read_sigstruct(sigstruct));
+    image.path = folder / (name + ".sgxs");
+    image.pages = TRY(store::load_file(image.path, image_file_bytes_max, store::Writers::owner));
+    const auto signature = folder / (name + ".sig");
+    const auto content = TRY(store::load_file(signature, image_file_bytes_max, store::Writers::owner));
+    const auto sigstruct = image::read_sigstruct(content);
+    if (!sigstruct) {
+        return std::unexpected(in_file(signature, sigstruct.error()));
+    }
+    image.sigstruct = *sigstruct;
     // The CPU checks both as well; here the error says which file is wrong.
-    TRY(image::verify_sigstruct(image.sigstruct));
+    if (const auto verified = image::verify_sigstruct(image.sigstruct); !verified) {
+        return std::unexpected(in_file(signature, verified.error()));
+    }
     return image;
 }
 
@@ -223,10 +238,16 @@ Outcome<std::unique_ptr<Enclave>> open_sgx_enclave(const EnclaveOptions& options
                                                    const RollbackCounters& counters)
 {
     const auto image = TRY(load_image(options));
-    const auto tcs = TRY(Builder(*device).build(image, cpu_features()));
+    const auto tcs = Builder(*device).build(image, cpu_features());
+    if (!tcs) {
+        const auto kind = tcs.error().kind;
+        const bool is_files = kind == Kind::truncated || kind == Kind::malformed || kind == Kind::unauthentic;
+        return std::unexpected(is_files ? in_file(image.path, tcs.error()) : tcs.error());
+    }
     const auto spin_ticks = options.spin ? spin_budget_ticks() : 0;
     auto memory = TRY(RingMemory::create(spin_ticks));
-    auto enclave = std::make_unique<SgxEnclave>(std::move(memory), facts_of(image), std::move(device), tcs, spin_ticks);
+    auto enclave =
+        std::make_unique<SgxEnclave>(std::move(memory), facts_of(image), std::move(device), *tcs, spin_ticks);
     TRY(enclave->start(counters));
     return enclave;
 }

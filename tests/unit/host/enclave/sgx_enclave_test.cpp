@@ -126,11 +126,35 @@ TEST_F(SgxEnclaveTest, an_altered_image_or_signature_is_unauthentic)
     auto refused = open_sgx_enclave(options_, device());
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, Kind::unauthentic);
+    EXPECT_NE(refused.error().what.find((folder_ / "null.sgxs").string()), std::string::npos) << refused.error().what;
     flip("null.sgxs", 200);
     flip("null.sig", 600);
     refused = open_sgx_enclave(options_, device());
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, Kind::unauthentic);
+    EXPECT_NE(refused.error().what.find((folder_ / "null.sig").string()), std::string::npos) << refused.error().what;
+}
+
+TEST_F(SgxEnclaveTest, an_image_or_signature_that_ends_too_early_is_named_and_not_started)
+{
+    const auto refused_at = [&](const std::string& name, std::uintmax_t size) {
+        std::filesystem::resize_file(folder_ / name, size);
+        const auto opened = open_sgx_enclave(options_, device());
+        EXPECT_FALSE(opened) << name << " of " << size;
+        const auto fault = opened ? Fault(Kind::missing, "") : opened.error();
+        EXPECT_NE(fault.what.find((folder_ / name).string()), std::string::npos) << fault.what;
+        return fault.kind;
+    };
+    constexpr std::uintmax_t page = image::SgxsReader::page_record_bytes;
+    const auto whole = std::filesystem::file_size(folder_ / "null.sgxs");
+    EXPECT_EQ(refused_at("null.sgxs", whole - 1), Kind::truncated);
+    EXPECT_EQ(refused_at("null.sgxs", whole - page), Kind::unauthentic); // a whole page is missing
+    EXPECT_EQ(refused_at("null.sgxs", image::SgxsReader::header_bytes - 1), Kind::truncated);
+    EXPECT_EQ(refused_at("null.sgxs", 0), Kind::truncated);
+    std::filesystem::copy_file(std::filesystem::path(CAISSON_TEST_IMAGES) / "null.sgxs", folder_ / "null.sgxs",
+                               std::filesystem::copy_options::overwrite_existing);
+    EXPECT_EQ(refused_at("null.sig", sizeof(protocol::sgx::Sigstruct) - 1), Kind::malformed);
+    EXPECT_EQ(refused_at("null.sig", 0), Kind::malformed);
 }
 
 TEST_F(SgxEnclaveTest, whatever_the_driver_refuses_is_an_error_and_no_chamber)
