@@ -14,8 +14,7 @@ constexpr int hardware_tries = 32;
 constexpr std::size_t chunk_bytes = 2016; // and the next key: 32 blocks
 constexpr std::uint64_t bytes_between_mixes = std::uint64_t{1} << 20U;
 constexpr ByteArray<crypto_stream_chacha20_NONCEBYTES> zero_nonce{};
-static_assert(SourceHealth::startup_words % words_per_mix == 0 &&
-              SourceHealth::slow_startup_words % words_per_mix == 0);
+static_assert(SourceHealth::startup_words % words_per_mix == 0);
 
 bool is_zero(Bytes bytes) noexcept
 {
@@ -67,13 +66,13 @@ Random::Drawn Random::draw(Source& source, std::size_t word_count) noexcept
 }
 
 // [RANDOM-2]
-bool Random::draw_all(std::size_t hardware_words, std::size_t rdseed_words) noexcept
+bool Random::draw_all(std::size_t word_count) noexcept
 {
     until_mix_ = bytes_between_mixes;
-    if (rdseed_.read != nullptr && draw(rdseed_, rdseed_words) == Drawn::broken) {
+    if (rdseed_.read != nullptr && draw(rdseed_, word_count) == Drawn::broken) {
         return false;
     }
-    return hardware_.read == nullptr || draw(hardware_, hardware_words) == Drawn::words;
+    return hardware_.read == nullptr || draw(hardware_, word_count) == Drawn::words;
 }
 
 Status Random::start(const Seed& seed, HardwareSource hardware, HardwareSource rdseed) noexcept
@@ -82,7 +81,7 @@ Status Random::start(const Seed& seed, HardwareSource hardware, HardwareSource r
     rdseed_ = {rdseed, {}};
     const bool seeded = !is_zero(seed.expose());
     mix(seed.expose());
-    if (!draw_all(SourceHealth::startup_words, SourceHealth::slow_startup_words)) {
+    if (!draw_all(SourceHealth::startup_words)) {
         return fail(Kind::unavailable, "the CPU's random number generator fails its health test");
     }
     if (hardware == nullptr && !seeded) { // [RANDOM-1]
@@ -99,7 +98,7 @@ void Random::fill(MutableBytes bytes) noexcept
     while (!bytes.empty()) {
         const auto count = std::min(bytes.size(), chunk_bytes);
         if (hardware_.read != nullptr && until_mix_ < count) {
-            CHECK(draw_all(words_per_mix, words_per_mix));
+            CHECK(draw_all(words_per_mix));
         }
         ByteArray<32 + chunk_bytes> memory;
         const auto stream = MutableBytes(memory).first(32 + count);

@@ -34,7 +34,7 @@ class Random {
 
     // Tests `word_count` words and mixes them in.
     [[nodiscard]] Drawn draw(Source& source, std::size_t word_count) noexcept;
-    [[nodiscard]] bool draw_all(std::size_t hardware_words, std::size_t rdseed_words) noexcept;
+    [[nodiscard]] bool draw_all(std::size_t word_count) noexcept;
     void mix(Bytes input) noexcept;
 
     Secret<32, GeneratorKeyTag> key_;

@@ -19,10 +19,6 @@ class SourceHealth {
     // next window begins one octet later.
     static constexpr std::size_t startup_words = 520;
     static_assert(startup_words * 8 >= 8 * (std::size_t{window_octets} + 1));
-    // Of a source that only adds to another and takes its time, what 4.3 asks for: where many ask, RDSEED has a word
-    // every 18 us.
-    static constexpr std::size_t slow_startup_words = 128;
-    static_assert(slow_startup_words * 8 == 1024);
 
     // False from the first word on that fails: a source that was broken once stays so.
     [[nodiscard]] bool accept(std::uint64_t word) noexcept;

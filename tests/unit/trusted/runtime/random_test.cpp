@@ -50,12 +50,6 @@ bool biased(std::uint64_t& word) noexcept
     word = (word & ~(std::uint64_t{0xff} << (8 * position))) | (std::uint64_t{0x41} << (8 * position));
     return true;
 }
-std::size_t words_drawn = 0;
-bool counted(std::uint64_t& word) noexcept
-{
-    ++words_drawn;
-    return good(word);
-}
 bool with_a_run_of_octets(std::uint64_t& word) noexcept
 {
     static int calls = 0;
@@ -131,32 +125,8 @@ TEST(Random, broken_hardware_is_refused_although_there_is_a_seed)
 {
     for (const auto source : {stuck, all_ones, counting, biased<0>, biased<5>, biased<7>, with_a_run_of_octets}) {
         EXPECT_EQ(refusal(7, source), Kind::unavailable);
-    }
-    for (const auto source : {stuck, all_ones, counting, biased<0>, biased<1>, with_a_run_of_octets}) {
         EXPECT_EQ(refusal(7, good, source), Kind::unavailable);
     }
-}
-
-// [RANDOM-3]: the window comes to every octet of RDSEED's words in time.
-TEST(Random, an_octet_of_rdseed_that_is_stuck_ends_the_chamber_at_last)
-{
-    Random random;
-    ASSERT_TRUE(random.start(seed_of(7), good, biased<5>));
-    std::vector<std::uint8_t> output(std::size_t{1} << 20U);
-    const auto use = [&] {
-        for (int mebibytes = 0; mebibytes < 64; ++mebibytes) {
-            random.fill(output);
-        }
-    };
-    EXPECT_DEATH(use(), "");
-}
-
-TEST(Random, of_rdseed_no_more_than_is_to_be_tested_is_waited_for)
-{
-    words_drawn = 0;
-    Random random;
-    ASSERT_TRUE(random.start(seed_of(7), good, counted));
-    EXPECT_EQ(words_drawn, SourceHealth::slow_startup_words);
 }
 
 TEST(Random, hardware_that_breaks_later_ends_the_chamber)
