@@ -57,41 +57,72 @@ struct Shared {
     StreamLease opening;
 };
 
-// Who has a place in a table, in the order of use: a list through the places, its end at N.
+// Who has a place in a table, in the order of use: lists through the places, of those in use and of those that were
+// given back. Nothing is written for a place before it is taken: each page that is touched costs the start.
 template <std::size_t N>
 class Places {
   public:
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): a link is written when its place is taken
     Places() noexcept
     {
-        for (std::size_t index = 0; index <= N; ++index) {
-            next_[index] = static_cast<std::uint16_t>(index == N ? 0 : index + 1);
-            before_[index] = static_cast<std::uint16_t>(index == 0 ? N : index - 1);
-        }
+        links_[in_use] = {in_use, in_use};
+        links_[free_again] = {free_again, free_again};
     }
 
     // The place not used for longest; free ones first. A place that never was one is the next behind all that were.
-    [[nodiscard]] std::size_t oldest() const noexcept { return next_[N]; }
-    void touch(std::size_t index) noexcept { move(index, N); }
-    void free(std::size_t index) noexcept { move(index, next_[N]); }
-
-  private:
-    static_assert(N < UINT16_MAX);
-
-    void move(std::size_t index, std::size_t before) noexcept
+    [[nodiscard]] std::size_t oldest() const noexcept
     {
-        if (index == before) {
-            return;
+        if (links_[free_again].next != free_again) {
+            return links_[free_again].next - heads;
         }
-        next_[before_[index]] = next_[index];
-        before_[next_[index]] = before_[index];
-        next_[index] = static_cast<std::uint16_t>(before);
-        before_[index] = before_[before];
-        next_[before_[before]] = static_cast<std::uint16_t>(index);
-        before_[before] = static_cast<std::uint16_t>(index);
+        return fresh_ < N ? fresh_ : links_[in_use].next - heads;
+    }
+    // Requires, as for `free`: the place was taken before, or is the `oldest`.
+    void touch(std::size_t index) noexcept
+    {
+        take_out(index);
+        insert(index, in_use);
+    }
+    void free(std::size_t index) noexcept
+    {
+        take_out(index);
+        insert(index, links_[free_again].next);
     }
 
-    std::array<std::uint16_t, N + 1> next_{};
-    std::array<std::uint16_t, N + 1> before_{};
+  private:
+    static constexpr std::uint16_t in_use = 0; // the heads of the lists, which are circles
+    static constexpr std::uint16_t free_again = 1;
+    static constexpr std::size_t heads = 2;
+    static_assert(N + heads < UINT16_MAX);
+
+    struct Link {
+        std::uint16_t next;
+        std::uint16_t before;
+    };
+
+    void take_out(std::size_t index) noexcept
+    {
+        if (index == fresh_) {
+            ++fresh_; // in no list yet
+            return;
+        }
+        const auto link = links_[index + heads];
+        links_[link.before].next = link.next;
+        links_[link.next].before = link.before;
+    }
+
+    // In front of `behind`.
+    void insert(std::size_t index, std::uint16_t behind) noexcept
+    {
+        const auto own = static_cast<std::uint16_t>(index + heads);
+        const auto before = links_[behind].before;
+        links_[own] = {behind, before};
+        links_[before].next = own;
+        links_[behind].before = own;
+    }
+
+    std::size_t fresh_ = 0; // the first that was never taken
+    std::array<Link, N + heads> links_;
 };
 
 // A pair that is to be made.
