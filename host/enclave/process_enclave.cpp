@@ -27,6 +27,7 @@
 #include <chrono>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace caisson::host::enclave {
 namespace {
@@ -37,6 +38,8 @@ constexpr auto start_time_max = std::chrono::seconds(30); // of a machine that h
 constexpr auto stop_time_max = std::chrono::seconds(2);
 
 struct Files {
+    std::filesystem::path folder;
+    std::string name; // of the chamber
     SealedFile loader, image, sigstruct;
     EnclaveFacts facts;
 };
@@ -55,28 +58,35 @@ Outcome<protocol::sgx::Sigstruct> read_signature(const std::filesystem::path& pa
     return *sigstruct;
 }
 
-Outcome<Files> load_files(const EnclaveOptions& options)
+// The loader whole; image and signature are empty until `fill`.
+Outcome<Files> load_loader(const EnclaveOptions& options)
 {
-    const auto folder = folder_of(options);
-    const std::string name = chamber_name(options.chamber);
-    const auto load = [&folder](const std::string& file, Executable executable) {
-        return SealedFile::copy_of(folder / file, image_file_bytes_max, executable);
-    };
     Files files;
-    files.loader = TRY(load("caisson-loader", Executable::yes));
-    files.image = TRY(load(name + ".sgxs", Executable::no));
-    files.sigstruct = TRY(load(name + ".sig", Executable::no));
-    const auto signature = TRY(files.sigstruct.first(sizeof(protocol::sgx::Sigstruct) + 1)); // one more is seen
-    const auto sigstruct = TRY(read_signature(folder / (name + ".sig"), signature));
+    files.folder = folder_of(options);
+    files.name = chamber_name(options.chamber);
+    const auto path = files.folder / "caisson-loader";
+    files.loader = TRY(SealedFile::copy_of(path, image_file_bytes_max, Executable::yes));
     files.facts.loader = TRY(files.loader.digest());
     std::array<char, 2 * sizeof(Digest)> text{};
     write_hex(text, files.facts.loader);
     if (std::string_view(text.data(), text.size()) != caisson_loader_digest) {
-        return fault(Kind::unauthentic, (folder / "caisson-loader").string() +
-                                            ": this is not the loader that was built with this program; reinstall it");
+        return fault(Kind::unauthentic,
+                     path.string() + ": this is not the loader that was built with this program; reinstall it");
     }
+    files.image = TRY(SealedFile::create(files.name + ".sgxs", Executable::no));
+    files.sigstruct = TRY(SealedFile::create(files.name + ".sig", Executable::no));
     files.facts.platform = protocol::sgx::Platform::process;
-    files.facts.mrenclave = sigstruct.enclave_hash; // the loader measures the image, and ends where it is another one
+    return files;
+}
+
+// Image and signature, and what the signature says: the loader measures the image, and ends where it is another one.
+Done fill(Files& files)
+{
+    TRY(files.image.fill_from(files.folder / (files.name + ".sgxs"), image_file_bytes_max));
+    TRY(files.sigstruct.fill_from(files.folder / (files.name + ".sig"), image_file_bytes_max));
+    const auto signature = TRY(files.sigstruct.first(sizeof(protocol::sgx::Sigstruct) + 1)); // one more is seen
+    const auto sigstruct = TRY(read_signature(files.folder / (files.name + ".sig"), signature));
+    files.facts.mrenclave = sigstruct.enclave_hash;
     files.facts.mrsigner = image::mrsigner_of(sigstruct);
     files.facts.product = sigstruct.isv_prod_id;
     files.facts.svn = sigstruct.isv_svn;
@@ -84,7 +94,7 @@ Outcome<Files> load_files(const EnclaveOptions& options)
     const auto beginning =
         TRY(files.image.first(image::SgxsReader::header_bytes + image::SgxsReader::page_record_bytes));
     files.facts.note = image::note_of(beginning).value_or(protocol::ImageNote());
-    return files;
+    return {};
 }
 
 // What goes through the pipe, in the order in which it is read.
@@ -174,7 +184,8 @@ class ProcessEnclave final : public Enclave {
 
   private:
     [[nodiscard]] bool serves(const Stall& stall) noexcept;
-    Done launch(const Start& start);
+    Done launch();
+    Done hand_over(const Root& root, int pipe);
     Done wait_until_ready();
     Done told_failure();
     [[nodiscard]] std::string how_it_ended() const;
@@ -185,6 +196,11 @@ class ProcessEnclave final : public Enclave {
     RingMemory memory_;
     EnclaveOptions options_;
     Files files_; // for this start and later ones
+    bool filled_ = false;
+    struct Pipe {
+        Descriptor reading; // open here too until all is written: a loader that has ended must not end us by SIGPIPE
+        Descriptor writing;
+    } pipe_; // to the loader that starts
     EnclaveFacts facts_;
     std::atomic<bool> hung_ = false;
     HangWatch hang_watch_; // asked under the client's lock
@@ -219,10 +235,37 @@ bool ProcessEnclave::serves(const Stall& stall) noexcept
 
 Done ProcessEnclave::start(const Root& root)
 {
+    TRY(launch());
+    const auto pipe = std::exchange(pipe_, {});
+    if (auto handed = hand_over(root, pipe.writing.number()); !handed) {
+        ::kill(facts_.pid, SIGKILL);
+        reap_child();
+        return handed;
+    }
+    return wait_until_ready();
+}
+
+// While the loader becomes a program, image and signature are copied; it waits for its facts at the other end of the
+// pipe, and reads nothing before it has them.
+Done ProcessEnclave::hand_over(const Root& root, int pipe)
+{
+    if (!filled_) {
+        TRY(fill(files_));
+        const auto pid = facts_.pid;
+        const auto root_kind = facts_.root;
+        facts_ = files_.facts;
+        facts_.pid = pid;
+        facts_.root = root_kind;
+        filled_ = true;
+    }
     auto start = start_of(root, facts_, options_);
-    auto launched = launch(start);
+    const auto written = ::write(pipe, &start, sizeof start);
+    const int error = written < 0 ? errno : EIO;
     wipe({reinterpret_cast<std::uint8_t*>(&start), sizeof start});
-    return launched;
+    if (written != static_cast<ssize_t>(sizeof start)) {
+        return std::unexpected(system_fault("handing the loader its keys", error));
+    }
+    return {};
 }
 
 Done ProcessEnclave::restart(const Root& root)
@@ -246,22 +289,19 @@ Done ProcessEnclave::restart(const Root& root)
     return {};
 }
 
-Done ProcessEnclave::launch(const Start& start)
+Done ProcessEnclave::launch()
 {
     int ends[2] = {-1, -1};
     if (::pipe2(ends, O_CLOEXEC) != 0) {
         return std::unexpected(system_fault("creating a pipe for the loader", errno));
     }
-    const Descriptor read_end(ends[0]);
-    Descriptor write_end(ends[1]);
-    if (::write(write_end.number(), &start, sizeof start) != static_cast<ssize_t>(sizeof start)) {
-        return std::unexpected(system_fault("handing the loader its keys", errno));
-    }
+    pipe_ = {Descriptor(ends[0]), Descriptor(ends[1])};
     int error = 0;
     const auto pid = fork_in_nursery([&] {
         become_loader(
             files_.loader.descriptor(),
-            {memory_.descriptor(), files_.image.descriptor(), files_.sigstruct.descriptor(), read_end.number()}, error);
+            {memory_.descriptor(), files_.image.descriptor(), files_.sigstruct.descriptor(), pipe_.reading.number()},
+            error);
     });
     if (pid < 0) {
         return std::unexpected(system_fault("starting a chamber: making the loader's process", errno));
@@ -283,7 +323,7 @@ Done ProcessEnclave::launch(const Start& start)
         reap_child();
         return std::unexpected(system_fault("starting a chamber: a descriptor for the loader's process", error));
     }
-    return wait_until_ready();
+    return {};
 }
 
 Done ProcessEnclave::wait_until_ready()
@@ -323,7 +363,7 @@ Done ProcessEnclave::told_failure()
         kind >= static_cast<std::uint32_t>(Kind::truncated) && kind <= static_cast<std::uint32_t>(Kind::unavailable);
     const auto said = known ? static_cast<Kind>(kind) : Kind::unavailable;
     if (said == Kind::truncated || said == Kind::malformed || said == Kind::unauthentic) { // so the files are to blame
-        const auto image = folder_of(options_) / chamber_name(options_.chamber);
+        const auto image = files_.folder / files_.name;
         what += ": " + image.string() + ".sgxs, or the .sig beside it, is damaged; install caisson again";
     }
     return fault(said, std::string("starting a chamber (") + chamber_name(options_.chamber) + "): " + what);
@@ -380,7 +420,7 @@ void ProcessEnclave::reap_child() noexcept
 
 Outcome<std::unique_ptr<Enclave>> open_process_enclave(const EnclaveOptions& options, const Root& root)
 {
-    auto files = TRY(load_files(options));
+    auto files = TRY(load_loader(options));
     files.facts.root = root.kind();
     const auto spin_ticks = options.spin ? spin_budget_ticks() : 0;
     auto memory = TRY(RingMemory::create(spin_ticks));

@@ -51,20 +51,30 @@ void Descriptor::reset() noexcept
     }
 }
 
-Outcome<SealedFile> SealedFile::copy_of(const std::filesystem::path& path, std::size_t bytes_max, Executable executable)
+Outcome<SealedFile> SealedFile::create(const std::string& name, Executable executable)
 {
     SealedFile file;
-    const auto name = path.filename().string();
     file.descriptor_ = Descriptor(create_memory_file(name.c_str(), executable));
-    const int descriptor = file.descriptor();
-    if (descriptor < 0) {
+    if (file.descriptor() < 0) {
         return std::unexpected(system_fault("creating a memory file", errno));
     }
-    TRY(store::copy_file(path, descriptor, bytes_max, store::Writers::owner));
-    if (::fcntl(descriptor, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+    return file;
+}
+
+Done SealedFile::fill_from(const std::filesystem::path& path, std::size_t bytes_max)
+{
+    TRY(store::copy_file(path, descriptor(), bytes_max, store::Writers::owner));
+    if (::fcntl(descriptor(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
         return std::unexpected(system_fault("sealing a memory file", errno));
     }
-    file.size_ = static_cast<std::size_t>(::lseek(descriptor, 0, SEEK_END));
+    size_ = static_cast<std::size_t>(::lseek(descriptor(), 0, SEEK_END));
+    return {};
+}
+
+Outcome<SealedFile> SealedFile::copy_of(const std::filesystem::path& path, std::size_t bytes_max, Executable executable)
+{
+    auto file = TRY(create(path.filename().string(), executable));
+    TRY(file.fill_from(path, bytes_max));
     return file;
 }
 

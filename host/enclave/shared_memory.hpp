@@ -6,6 +6,7 @@
 #include "host/fault.hpp"
 
 #include <filesystem>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,9 @@ class SealedFile {
     SealedFile() = default;
     // Fails: as store::load_file, of which it has the limits, and unavailable.
     static Outcome<SealedFile> copy_of(const std::filesystem::path& path, std::size_t bytes_max, Executable executable);
+    // The same in two steps: an empty file, whose descriptor another process may be given; then its content, for good.
+    static Outcome<SealedFile> create(const std::string& name, Executable executable);
+    Done fill_from(const std::filesystem::path& path, std::size_t bytes_max);
 
     // Read by portions and never mapped: a page that is first touched through a mapping costs more than to copy it.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
