@@ -233,6 +233,22 @@ class Story:
                                 lambda: fabric.ticks() if len(fabric.ticks()) >= 20 else None)
         return f"unmodified pyzmq to unmodified pyzmq over CURVE: {len(times)} messages"
 
+    def program_reads_who_asks(self):
+        """The publisher's own words, from message properties, against what the attestation server knows of beta."""
+        fabric = self.fabric
+
+        def said():
+            return [line for line in fabric.log_text("publisher").splitlines() if line.startswith("subscribed ")]
+        words = fabric.wait_for("the publisher hears of a subscription", 10, said)[-1].split(" ")[1:]
+        beta, key = fabric.node_status("beta"), self.subscriber_key["public_key"]
+        claims = [claim for claim in beta["curve_keys"] if claim["public_key"] == key]
+        if len(claims) != 1:
+            raise StepFailed(f"the server knows {len(claims)} chambers with the subscriber's key: {beta}")
+        expected = ["trusted", beta["witness_key"], claims[0]["mrenclave"], key]
+        if words != expected:
+            raise StepFailed(f"the publisher reads {words}, the server says {expected}")
+        return f"the publisher reads trust, node {words[1][:16]}.., chamber {words[2][:16]}.. and key, as the server says"
+
     def scan_memory(self):
         self.check_scan_sees()
         scan = memory_scan.scan_all(self.secrets)
@@ -284,7 +300,19 @@ class Story:
             raise StepFailed(f"a message arrived {last:.2f} s after the verdict")
         refused = fabric.wait_for("the gateway refuses beta's handshakes", 10,
                                   lambda: fabric.log_text("gateway")[self.gateway_log_seen:].count(REFUSED))
+        if self.refusals_counted() < refused:
+            raise StepFailed(f"{refused} refusals are in the gateway's log, {self.refusals_counted()} in its metrics")
         return f"last message {last:.2f} s after the verdict; {refused} handshakes refused since"
+
+    def refusals_counted(self):
+        """What the gateway's metrics say of clients whose node is not trusted."""
+        paths = list((self.fabric.home("alpha") / "gateway").glob("*.sock"))
+        with socket.socket(socket.AF_UNIX) as asker, asker.makefile("rw") as stream:
+            asker.connect(str(paths[0]))
+            stream.write("GET /metrics HTTP/1.0\r\n\r\n")
+            stream.flush()
+            start = 'caisson_gateway_ended_total{listener="ticks",reason="untrusted"} '
+            return sum(int(line[len(start):]) for line in stream if line.startswith(start))
 
     def restore_file(self):
         fabric = self.fabric
@@ -301,6 +329,7 @@ class Story:
         yield "trust", self.become_trusted
         yield "keys", self.make_keys
         yield "messages", self.start_messages
+        yield "who asks", self.program_reads_who_asks
 
     def acts(self):
         yield "memory", self.scan_memory
