@@ -59,7 +59,8 @@ def the_chamber_admits_whom_the_signed_list_names_and_ends_who_is_taken_back(hom
     with Gateway(home) as gateway:
         key, _ = listed_key(home, operator)
         operator.give(friend[0], serial=7)
-        gateway.start(route(gateway, operator), "in")
+        both = listener(gateway, "both", more=f"access_list = '{operator.list}'\nallow = ['{friend[0].decode()}']\n")
+        gateway.start(route(gateway, operator) + both, "in", "both")
         router = gateway.socket(zmq.ROUTER, bind=gateway.ipc("in.app"))
         client = gateway.curve_client(zmq.DEALER, key, gateway.ipc("in"), keys=friend)
         converse(client, router, [b"hello"])
@@ -69,6 +70,7 @@ def the_chamber_admits_whom_the_signed_list_names_and_ends_who_is_taken_back(hom
         state = json.loads(gateway.http("/sessions"))
         expect(state["listeners"][0]["lists"] == "chamber", f"enforced by another: {state['listeners']}")
         expect(" chamber " in home.verb("top", "--once"), "top does not say who enforces the list")
+        expect(state["listeners"][1]["lists"] == "chamber+host", f"enforced by another: {state['listeners']}")
 
         operator.give(friend[0], other[0], serial=6)  # an old one: it widens, and is not taken
         time.sleep(0.8)

@@ -565,6 +565,8 @@ def top_shows_the_sessions_and_every_refusal_is_counted_and_logged_in_words(home
                (friend[0].decode(), 1, 5, 1), f"top says {session}")
         table = home.verb("top", "--once")
         expect(friend[0].decode() in table and "LISTENER" in table, f"top shows {table}")
+        expect(state["listeners"][0]["lists"] == session["lists"] == "host" and " host " in table,
+               f"a list of the host is shown as another's: {state['listeners']}, {table}")
         expect("platform process" in table and "development root, no hardware trust" in table, f"top shows {table}")
         lines = gateway.stop()
         chamber = [line for line in lines if "curve chamber on" in line["event"]]
