@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from gateway_routes import PARTS, Gateway, connector, converse  # noqa: E402
 from home import run_tests  # noqa: E402
 
-VSOCK_PORT = 34567
+VSOCK_PORT = 34568  # another one than gateway_robust.py, which may run beside
 LOOPBACK = 1  # the context that is this machine
 SKIPPED = 77
 
