@@ -72,17 +72,41 @@ std::string kernel()
 }
 
 // What memfd_secret and mlock of one process draw on; root with CAP_IPC_LOCK has no limit.
-std::string locked_memory()
+struct LockedMemory {
+    static constexpr ::rlim_t wanted = ::rlim_t{8} << 20U; // for a chamber with its whole arena
+    std::optional<std::uint64_t> limit = limit_now();
+
+    [[nodiscard]] bool enough() const { return !limit || *limit >= wanted; }
+
+  private:
+    static std::optional<std::uint64_t> limit_now()
+    {
+        ::rlimit limit{};
+        const bool known = ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+        return known ? std::optional<std::uint64_t>(limit.rlim_cur) : std::nullopt;
+    }
+};
+
+std::string text_of(const LockedMemory& locked)
 {
-    constexpr ::rlim_t enough = ::rlim_t{8} << 20U;
-    ::rlimit limit{};
-    if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    if (!locked.limit) {
         return "locked memory: no limit\n";
     }
-    const auto kib = std::to_string(limit.rlim_cur >> 10U);
+    const auto kib = std::to_string(*locked.limit >> 10U);
     return "locked memory: " + kib + " KiB for a chamber of a user who is not root (RLIMIT_MEMLOCK)" +
-           (limit.rlim_cur < enough ? ": TOO LITTLE,\n     raise it to 8192 KiB with `ulimit -l` or LimitMEMLOCK=\n"
-                                    : ";\n     `ulimit -l` or LimitMEMLOCK= raise it\n");
+           (locked.enough() ? ";\n     `ulimit -l` or LimitMEMLOCK= raise it\n"
+                            : ": TOO LITTLE,\n     raise it to 8192 KiB with `ulimit -l` or LimitMEMLOCK=\n");
+}
+
+void add_locked_memory(JsonWriter& json, const LockedMemory& locked)
+{
+    json.name("locked_memory").begin_object().name("limit_bytes");
+    if (locked.limit) {
+        json.number(*locked.limit);
+    } else {
+        json.null();
+    }
+    json.name("wanted_bytes").number(LockedMemory::wanted).name("enough").boolean(locked.enough()).end_object();
 }
 
 // [SEAL-5]
@@ -118,6 +142,7 @@ const char* proof_text(RootKind root)
 
 struct Findings {
     RootKind root = RootKind::file; // of the home
+    LockedMemory locked{};
     std::string kernel_name = kernel();
     std::array<std::pair<ChamberKind, Outcome<EnclaveFacts>>, 2> chambers{
         std::pair{ChamberKind::curve, try_chamber(ChamberKind::curve)},
@@ -155,7 +180,9 @@ std::string json_of(const Findings& findings)
     for (const auto& [kind, facts] : findings.chambers) {
         add_chamber(json, kind, facts);
     }
-    json.end_array().name("devices").begin_object();
+    json.end_array();
+    add_locked_memory(json, findings.locked);
+    json.name("devices").begin_object();
     for (const auto& device : devices) {
         json.name(device.name).boolean(is_there(device));
     }
@@ -186,7 +213,7 @@ std::string text_for_people(const Findings& findings)
     for (const auto& [kind, facts] : findings.chambers) {
         text += chamber_text(kind, facts);
     }
-    text += locked_memory();
+    text += text_of(findings.locked);
     text += std::string("root: ") + root_name(findings.root) + ", " + root_meaning(findings.root) + "\n";
     text += rollback_text(findings.root);
     for (const auto& device : devices) {

@@ -69,6 +69,8 @@ class Scribbler {
             __atomic_store_n(reinterpret_cast<std::uint64_t*>(&slot.status), word, __ATOMIC_RELAXED);
             __atomic_store_n(&slot.output_offset, std::uint64_t{next()} << 20U, __ATOMIC_RELAXED);
             lane.tail.store(next());
+            const auto at = next() % sizeof ring_.arenas[0];
+            __atomic_store_n(&ring_.arenas[0][at], static_cast<std::uint8_t>(word), __ATOMIC_RELAXED);
         }
     }
 

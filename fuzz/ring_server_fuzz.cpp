@@ -35,7 +35,10 @@ void echo(void* /*self*/, std::span<airlock::Exchange> group) noexcept
     }
 }
 
-// Flips words of the first slots of a lane, their turns among them, between values that fit and values that do not.
+constexpr std::size_t arena_start = 4096; // where small requests lie
+
+// Flips words of the first slots of a lane, their turns among them, between values that fit and values that do not; and
+// bytes of the requests themselves, under the hands of who copies them.
 class Mutator {
   public:
     explicit Mutator(airlock::Ring& ring, Bytes words)
@@ -65,6 +68,7 @@ class Mutator {
             }
             __atomic_store_n(slot + at % 8, word, __ATOMIC_RELAXED);
             lane.tail.store(static_cast<std::uint32_t>(word));
+            __atomic_store_n(&ring_.arenas[0][word % arena_start], static_cast<std::uint8_t>(at), __ATOMIC_RELAXED);
             ++at;
         }
     }

@@ -156,6 +156,7 @@ Outcome<ESYS_TR> Tpm::object(TPM2_HANDLE handle, const std::string& doing) const
     return object;
 }
 
+// [TPM-20]
 Outcome<Loaded> Tpm::session(TPM2_SE type, ESYS_TR salt) const
 {
     TPMT_SYM_DEF cipher{};

@@ -2,8 +2,10 @@
 """What the verbs key, run, version and doctor say, and how they end: `cli_transcripts.py CAISSON`."""
 import json
 import os
+import resource
 import shutil
 import stat
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -203,6 +205,50 @@ def doctor_says_what_this_machine_can_prove(home):
     expect(all(chamber["platform"] == "process" and chamber["debug"] is False for chamber in facts["chambers"]), f"{facts}")
 
 
+LOCKED_UID = 4242  # nobody's: without CAP_IPC_LOCK, so that RLIMIT_MEMLOCK counts
+
+
+def with_locked_memory(home, kib, *words):
+    """What caisson says to a user who may lock that much: (exit status, stdout, stderr). Its files lie where he can read
+    them, which a build folder need not be."""
+    stage, build = os.path.join(home.folder, "stage"), os.path.dirname(home.caisson)
+    if not os.path.exists(stage):
+        os.makedirs(os.path.join(stage, "home"))
+        for name in ("caisson", "caisson-loader", *[f"{chamber}.{end}" for chamber in ("curve", "witness")
+                                                    for end in ("sgxs", "sig")]):
+            shutil.copy(os.path.join(build, name), stage)
+        for folder, mode in ((home.folder, 0o755), (stage, 0o755), (os.path.join(stage, "home"), 0o700)):
+            os.chmod(folder, mode)
+        if os.geteuid() == 0:
+            os.chown(os.path.join(stage, "home"), LOCKED_UID, LOCKED_UID)
+    user = {"user": LOCKED_UID, "group": LOCKED_UID, "extra_groups": []} if os.geteuid() == 0 else {}
+    done = subprocess.run([os.path.join(stage, "caisson"), "--home", os.path.join(stage, "home"), *words], text=True,
+                          capture_output=True, timeout=60, cwd="/", stdin=subprocess.DEVNULL, **user,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (kib << 10, kib << 10)))
+    return done.returncode, done.stdout, done.stderr
+
+
+def too_little_locked_memory_is_told_with_limit_and_remedy(home):
+    status, out, _ = with_locked_memory(home, 64, "doctor")
+    expect(status == 69 and out.count("DOES NOT START") == 2, f"{status} {out}")
+    expect("locked memory: 64 KiB" in out and "TOO LITTLE" in out and "8192 KiB" in out, out)
+    status, out, err = with_locked_memory(home, 64, "key", "new", "x", "--ungated")
+    expect(status != 0 and "RLIMIT_MEMLOCK" in err and "raise it to 8 MiB" in err, f"{status} {out} {err}")
+    status, out, _ = with_locked_memory(home, 64, "doctor", "--json")
+    facts = json.loads(out)
+    expect(status == 69 and facts["locked_memory"] == {"limit_bytes": 64 << 10, "wanted_bytes": 8 << 20, "enough": False},
+           f"{status} {out}")
+    expect(not any(chamber["starts"] for chamber in facts["chambers"]), f"{facts}")
+
+
+def a_chamber_with_less_locked_memory_than_it_wants_starts_smaller_and_says_so(home):
+    status, out, err = with_locked_memory(home, 5 << 10, "doctor")
+    expect(status == 0 and out.count("  NO   memory for the whole arena") == 2, f"{status} {out} {err}")
+    expect("locked memory: 5120 KiB" in out and "TOO LITTLE" in out, out)
+    status, out, err = with_locked_memory(home, 5 << 10, "key", "new", "x", "--ungated")
+    expect(status == 0, f"{status} {out} {err}")
+
+
 def a_home_that_cannot_be_made_is_said(home):
     path = os.path.join(home.folder, "file")
     with open(path, "w"):
@@ -225,5 +271,7 @@ if __name__ == "__main__":
         version_says_what_runs_and_that_the_root_is_for_development,
         version_says_how_each_image_was_hardened,
         doctor_says_what_this_machine_can_prove,
+        too_little_locked_memory_is_told_with_limit_and_remedy,
+        a_chamber_with_less_locked_memory_than_it_wants_starts_smaller_and_says_so,
         a_home_that_cannot_be_made_is_said,
     ]))

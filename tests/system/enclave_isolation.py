@@ -82,9 +82,33 @@ def nobody_reads_a_writable_page_that_is_not_the_ring(home):
     expect(readable == 0, f"{readable} of {secret} secret pages can be read")
 
 
+def mappings_of(pid):
+    """[(first, behind the last, permissions, is secret memory)]"""
+    with open(f"/proc/{pid}/maps") as maps:
+        return [(*(int(word, 16) for word in line.split()[0].split("-")), line.split()[1], "secretmem" in line)
+                for line in maps]
+
+
+def guard_pages_stand_on_both_sides_of_secret_memory(home):
+    """Of keys, of the pages on which traps lie, and of the chamber: who writes past an end meets a page of nobody. Before
+    the chamber's own data it may be the image's pages that are only read; around its arena, pages it has not taken."""
+    _, chamber = chamber_of(home)
+    mappings = mappings_of(chamber)
+    small = 0
+    for before, (start, end, rights, secret), behind in zip(mappings, mappings[1:], mappings[2:]):
+        if not secret or rights == "---s":
+            continue
+        small += end - start == 4096
+        guarded = (before[1] == start and before[2] in ("---p", "---s", "r--p") and behind[0] == end and
+                   behind[2] in ("---p", "---s"))
+        expect(guarded, f"{start:x}-{end:x} {rights} lies between {before} and {behind}, not between guard pages")
+    expect(small >= 2, f"the page of keys and that of the processor are expected, not {small}: {mappings}")
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(sys.argv[1], [
         a_chamber_dies_with_its_host,
         a_chamber_has_no_rights_threads_or_descriptors,
         nobody_reads_a_writable_page_that_is_not_the_ring,
+        guard_pages_stand_on_both_sides_of_secret_memory,
     ]))

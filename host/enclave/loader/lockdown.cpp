@@ -22,6 +22,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
+#include <cstring>
+#include <span>
 
 // Debian 12's headers are older than the kernels it may run on.
 #ifndef SYS_mseal
@@ -47,6 +49,7 @@ namespace {
 constexpr unsigned nobody = 65534;
 constexpr int last_capability = 63;
 constexpr const char* seccomp_step = "seccomp: futex, exit_group, rt_sigreturn, arena pages";
+constexpr const char* no_new_privileges_step = "no new privileges"; // the kernel demands it for seccomp filters
 constexpr const char* guard_step = "guarded: traced by a process that only waits";
 constexpr const char* arena_step = "memory for the whole arena";
 
@@ -162,7 +165,7 @@ void Lockdown::leave_namespaces() noexcept
 
 void Lockdown::drop_privileges() noexcept
 {
-    step("no new privileges", [] { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); });
+    step(no_new_privileges_step, [] { return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); });
     for (int capability = 0; capability <= last_capability; ++capability) {
         ::prctl(PR_CAPBSET_DROP, capability);
     }
@@ -304,6 +307,16 @@ bool Lockdown::finish(std::uint64_t base, std::uint64_t size) noexcept
     const bool restricted = restrict_system_calls(base, size);
     note(seccomp_step, restricted ? 0 : -1);
     return restricted;
+}
+
+const Step* Lockdown::indispensable_that_failed() const noexcept
+{
+    const std::span<const Step> steps(report_.steps.data(), report_.step_count);
+    const auto found = std::ranges::find_if(steps, [](const Step& step) {
+        return step.error != 0 && (std::strcmp(step.name.data(), no_new_privileges_step) == 0 ||
+                                   std::strcmp(step.name.data(), seccomp_step) == 0);
+    });
+    return found == steps.end() ? nullptr : &*found;
 }
 
 } // namespace caisson::host::enclave::loader

@@ -41,6 +41,9 @@ class Lockdown {
     // Returns false when seccomp could not be had: without it the chamber must not start.
     [[nodiscard]] bool finish(std::uint64_t base, std::uint64_t size) noexcept;
 
+    // After `finish` returned false: the step for which a chamber does not start. Null when both took effect.
+    [[nodiscard]] const Step* indispensable_that_failed() const noexcept;
+
     // Notes one step: `result` below 0 means errno says why not. True when it took effect.
     bool note(const char* name, long result) noexcept;
 

@@ -19,7 +19,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
+#include <cstring>
 
 namespace caisson {
 
@@ -44,6 +46,19 @@ namespace {
     std::snprintf(report.failure.data(), report.failure.size(), "%s", error.what);
     report.state.store(LoaderState::failed, std::memory_order_release);
     end(1);
+}
+
+// What the kernel refused and in which words: without seccomp filters, or what they need, no chamber starts.
+[[noreturn]] void refuse_without_step(Report& report, const Step* step) noexcept
+{
+    const char* reason = step != nullptr ? ::strerrordesc_np(step->error) : nullptr;
+    std::array<char, sizeof report.failure> words{};
+    std::snprintf(
+        words.data(), words.size(),
+        "the kernel refuses the lock-down step \"%s\": %s; a chamber does not start without it: use a kernel or "
+        "container that allows seccomp filters",
+        step != nullptr ? step->name.data() : "seccomp", reason != nullptr ? reason : "no reason given");
+    refuse(report, {Kind::unavailable, words.data()});
 }
 
 Result<protocol::sgx::Sigstruct> load_sigstruct() noexcept
@@ -213,7 +228,7 @@ airlock::Ring* map_ring() noexcept
         refuse(report, received.error());
     }
     if (!lockdown.finish(emulator.base(), emulator.size())) {
-        refuse(report, {Kind::unavailable, "the kernel has no seccomp filters: a chamber does not start without them"});
+        refuse_without_step(report, lockdown.indispensable_that_failed());
     }
     report.state.store(LoaderState::ready, std::memory_order_release);
     serve(emulator, *ring, (*keys)->entry);

@@ -3,6 +3,10 @@
 
 #include "host/store/durable_file.hpp"
 #include "host/tpm/root_record.hpp"
+#include "host/tpm/tpm_keys.hpp"
+#include "tests/support/recording_wire.hpp"
+
+#include <algorithm>
 
 namespace caisson::host::tpm {
 namespace {
@@ -19,6 +23,56 @@ TEST_F(TpmRootTest, a_root_comes_back_the_same_as_often_as_it_is_asked_for)
         ASSERT_TRUE(again) << again.error().what;
         EXPECT_EQ(hex(again->expose()), first);
     }
+}
+
+std::uint32_t word_at(const std::vector<std::uint8_t>& message, std::size_t offset)
+{
+    std::uint32_t word = 0;
+    for (std::size_t index = offset; index < std::min(offset + sizeof word, message.size()); ++index) {
+        word = word << 8U | message[index];
+    }
+    return word;
+}
+
+// What crosses the bus while a root is sealed and unsealed: each time the tpmKey of the session that carries it.
+std::vector<std::uint32_t> salts_of_sessions_with_the_root(const std::vector<std::vector<std::uint8_t>>& commands)
+{
+    constexpr std::size_t code_offset = 6;
+    constexpr std::size_t handle_offset = 10;
+    std::vector<std::uint32_t> found;
+    std::uint32_t salt = 0;
+    for (const auto& command : commands) {
+        const auto code = word_at(command, code_offset);
+        const auto handle = word_at(command, handle_offset);
+        if (code == TPM2_CC_StartAuthSession) {
+            salt = handle;
+        } else if (code == TPM2_CC_Unseal || (code == TPM2_CC_Create && handle == srk_handle)) {
+            found.push_back(salt);
+        }
+    }
+    return found;
+}
+
+// Whoever listens on the bus: the root is not there, and what hides it is a salt only the pinned key opens. [TPM-20]
+TEST_F(TpmRootTest, sessions_are_salted_to_the_pinned_key_and_the_root_is_not_on_the_bus)
+{
+    tests::RecordingWire wire(folder_ / "wire.sock", folder_ / "tpm" / "tpm.sock");
+    auto through_wire = wish();
+    through_wire.tpm.address = wire.address();
+    provision(through_wire);
+    const auto root = unseal();
+    ASSERT_TRUE(root) << root.error().what;
+    wire.stop();
+    const auto salts = salts_of_sessions_with_the_root(wire.commands());
+    EXPECT_GE(salts.size(), 3U); // sealed for its policy and for its owner, and unsealed
+    EXPECT_EQ(salts, std::vector<std::uint32_t>(salts.size(), srk_handle));
+    const auto is_in = [&root](const std::vector<std::uint8_t>& passed) {
+        return std::search(passed.begin(), passed.end(), root->expose().begin(), root->expose().end()) != passed.end();
+    };
+    for (const auto& command : wire.commands()) {
+        EXPECT_FALSE(is_in(command)) << "command " << std::hex << word_at(command, 6);
+    }
+    EXPECT_FALSE(is_in(wire.responses()));
 }
 
 TEST_F(TpmRootTest, it_survives_a_restart_of_the_tpm)
