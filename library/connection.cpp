@@ -403,6 +403,7 @@ Done Connection::take_metadata(Bytes metadata)
     return {};
 }
 
+// [CURVE-18]
 Buffer Connection::own_metadata() const
 {
     Buffer bytes(512);

@@ -41,7 +41,7 @@ Status Link::step_client(bool& moved)
     return {};
 }
 
-// [GATE-4]
+// [GATE-4] [CURVE-18]
 Status Link::read_program_ready(bool& moved)
 {
     const auto frame = TRY(next_command(plain_.stream));

@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -26,6 +27,13 @@ class TestArena {
     [[nodiscard]] trusted::Arena& arena() noexcept { return arena_; }
     void limit(std::size_t pages) noexcept { pages_max_ = pages; }
     [[nodiscard]] std::size_t pages() const noexcept { return pages_.size(); }
+
+    [[nodiscard]] bool holds(Bytes octets) const noexcept
+    {
+        return std::any_of(pages_.begin(), pages_.end(), [octets](const std::uint8_t* page) {
+            return std::search(page, page + page_bytes, octets.begin(), octets.end()) != page + page_bytes;
+        });
+    }
 
     // For another chamber in the place of the first, which must be gone.
     void clear()

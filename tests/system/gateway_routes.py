@@ -668,7 +668,7 @@ class Altering:
     """Carries octets between two unix sockets; of what the client sends, the octet at `place` is another one."""
 
     def __init__(self, to, listen, place):
-        self.to, self.place, self.stopped = to, place, False
+        self.to, self.place, self.stopped, self.sent = to, place, False, bytearray()
         self.door = socket.socket(socket.AF_UNIX)
         self.door.bind(listen)
         self.door.listen()
@@ -686,13 +686,13 @@ class Altering:
             server.connect(self.to)
             back = threading.Thread(target=self.carry, args=(server, client, -1))
             back.start()
-            self.carry(client, server, self.place)
+            self.carry(client, server, self.place, self.sent)
             back.join()
             client.close()
             server.close()
         self.door.close()
 
-    def carry(self, source, sink, place):
+    def carry(self, source, sink, place, record=None):
         source.settimeout(0.2)
         sent = 0
         while not self.stopped:
@@ -704,6 +704,8 @@ class Altering:
                 if sent <= place < sent + len(piece):
                     piece[place - sent] ^= 1
                 sent += len(piece)
+                if record is not None:
+                    record += piece
                 sink.sendall(piece)
             except TimeoutError:
                 continue
@@ -713,6 +715,20 @@ class Altering:
     def stop(self):
         self.stopped = True
         self.thread.join()
+
+
+def what_a_connector_says_of_its_program_has_room_in_a_jeromq_server(home):  # [CURVE-18]
+    with Gateway(home) as gateway:
+        gateway.key("front")
+        public, server = gateway.curve_server(zmq.ROUTER, gateway.ipc("server"))
+        between = Altering(gateway.ipc("server")[6:], gateway.ipc("between")[6:], -1)
+        gateway.start(connector(gateway, "out", gateway.ipc("between"), public), "out")
+        dealer = gateway.socket(zmq.DEALER, connect=gateway.ipc("out"), identity=b"i" * 221)
+        converse(dealer, server, [b"x"])
+        between.stop()
+        at = between.sent.index(b"\x08INITIATE")
+        metadata = int.from_bytes(between.sent[at - 8:at]) - 257  # what else INITIATE has
+        expect(metadata == 256, f"INITIATE has {metadata} octets of metadata")
 
 
 def a_refused_client_hears_a_close_and_no_error(home):  # [GATE-1] [GATE-2]
@@ -772,5 +788,6 @@ if __name__ == "__main__":
         a_side_that_does_not_read_stops_the_other_and_nothing_is_lost, a_flood_leaves_the_others_their_share,
         a_frame_above_the_limit_ends_its_link_by_its_head,
         messages_larger_than_a_request_pass_both_ways_between_small_ones,
-        a_large_message_that_is_altered_on_the_way_reaches_nobody, a_refused_client_hears_a_close_and_no_error,
+        a_large_message_that_is_altered_on_the_way_reaches_nobody,
+        what_a_connector_says_of_its_program_has_room_in_a_jeromq_server, a_refused_client_hears_a_close_and_no_error,
         a_program_of_another_user_is_refused_on_the_plain_side]))

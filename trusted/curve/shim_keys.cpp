@@ -419,6 +419,7 @@ Status ShimKeys::box_open(const Handle& handle, const CurveKey& theirs, const No
     return {};
 }
 
+// [CURVE-38]
 Result<Handle> ShimKeys::beforenm(const Handle& handle, const CurveKey& theirs) noexcept
 {
     const auto key = TRY(secret_of(handle));

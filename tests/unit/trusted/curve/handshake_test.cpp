@@ -206,12 +206,65 @@ TEST_F(Handshake, the_client_key_and_the_metadata_arrive) // [CURVE-11]
     EXPECT_EQ(Buffer(accepted.bytes.begin() + 4, accepted.bytes.begin() + 36), join(client.public_key.bytes));
     EXPECT_EQ(Buffer(accepted.bytes.begin() + 40, accepted.bytes.end()), metadata);
 }
-TEST_F(Handshake, an_initiate_is_made_once) // [CURVE-14]
+TEST_F(Handshake, an_initiate_is_made_once) // [CURVE-1]
 {
     open_to_initiate();
     for (const auto request : {Request::produce_initiate, Request::produce_hello}) {
         EXPECT_EQ(ask(request, join(client_session)).refusal, airlock::Refusal::not_in_this_state);
     }
+}
+// What a chamber still holds of a handshake's secrets; they are known because the runtime draws the same in each run.
+struct Wiping : Handshake {
+    struct Transient {
+        TransientSeed seed;
+        CurveSecretKey secret;
+    };
+    // The pair with this public key.
+    static Transient drawn(Bytes public_key)
+    {
+        CurveRuntime again;
+        for (int draw = 0; draw < 200; ++draw) {
+            Transient one;
+            again.random(one.seed.expose());
+            one.secret = transient_of(one.seed);
+            if (same_bytes(public_key_of(one.secret).bytes, public_key)) {
+                return one;
+            }
+        }
+        ADD_FAILURE() << "no such key was drawn";
+        return {};
+    }
+    [[nodiscard]] bool holds(Bytes octets) const
+    {
+        const Bytes whole(reinterpret_cast<const std::uint8_t*>(chamber.get()), sizeof *chamber);
+        return std::search(whole.begin(), whole.end(), octets.begin(), octets.end()) != whole.end() ||
+               arena.holds(octets);
+    }
+};
+
+TEST_F(Wiping, the_transient_keys_and_the_cookie_are_nowhere_in_the_chamber_after_their_steps) // [CURVE-14]
+{
+    copy_bytes(client_session, ask(Request::open_client, join(client.id, server.public_key.bytes)).bytes);
+    const auto hello = ask(Request::produce_hello, join(client_session)).bytes;
+    const auto of_client = drawn(Bytes(hello).subspan(80, CurveKey::size));
+    EXPECT_TRUE(holds(of_client.secret.expose())) << "the search finds what is there";
+    const auto welcome = ask(Request::process_hello, join(server.id, hello)).bytes;
+    wire::Nonce nonce = wire::long_nonce(wire::welcome_nonce, ByteArray<16>{});
+    copy_bytes(MutableBytes(nonce).subspan(8), Bytes(welcome).subspan(8, 16));
+    ByteArray<CurveKey::size + wire::cookie_bytes> content;
+    ASSERT_EQ(crypto_box_open_easy(content.data(), welcome.data() + 24, content.size() + 16, nonce.data(),
+                                   server.public_key.bytes.data(), of_client.secret.expose().data()),
+              0);
+    const auto of_server = drawn(Bytes(content).first(CurveKey::size));
+    const auto cookie = Bytes(content).subspan(CurveKey::size);
+    EXPECT_FALSE(holds(of_server.secret.expose())) << "between WELCOME and INITIATE it is in the cookie alone";
+    ASSERT_TRUE(ask(Request::process_welcome, join(client_session, welcome)).ok());
+    EXPECT_TRUE(holds(cookie));
+    const auto initiate = ask(Request::produce_initiate, join(client_session)).bytes;
+    ASSERT_FALSE(initiate.empty());
+    EXPECT_FALSE(holds(of_client.secret.expose()) || holds(of_client.seed.expose()) || holds(cookie));
+    ASSERT_TRUE(ask(Request::process_initiate, join(server.id, initiate)).ok());
+    EXPECT_FALSE(holds(of_server.secret.expose()) || holds(of_server.seed.expose()));
 }
 TEST_F(Handshake, malformed_metadata_is_neither_sent_nor_taken) // [CURVE-16]
 {

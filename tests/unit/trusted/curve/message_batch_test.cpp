@@ -343,6 +343,46 @@ TEST_P(MessageBatchTest, a_run_to_open_that_is_malformed_ends_the_session_and_op
     EXPECT_FALSE(server_lives());
 }
 
+// [CURVE-13]
+TEST_P(MessageBatchTest, a_sender_stops_below_the_last_counter_and_a_run_that_would_reach_it_is_refused_whole)
+{
+    MessageBatch batch;
+    LinesAhead ahead;
+    tests::TestArena room;
+    Sessions sessions(room.arena());
+    Session& session = **sessions.open(0);
+    const auto seal_one = [&] {
+        Buffer input = join(u32(session.id), u32(0), bytes_of("x"));
+        Buffer output(64);
+        airlock::Exchange exchange{0, input, output, {}};
+        const auto joined = batch.add_sealing(exchange, session);
+        batch.run(sessions);
+        return joined;
+    };
+    const auto seal_some = [&](std::size_t count) {
+        Buffer input = join(u32(session.id));
+        for (std::size_t index = 0; index < count; ++index) {
+            input = join(input, u32(1), u32(0), bytes_of("x"));
+        }
+        Buffer output(64 * count);
+        airlock::Exchange exchange{0, input, output, {}};
+        EXPECT_EQ(*batch.lay_out_sealing(exchange), count);
+        return batch.seal_run(session, exchange, ahead);
+    };
+    session.sent = counter_max - 2;
+    EXPECT_TRUE(seal_one());
+    EXPECT_EQ(session.sent, counter_max - 1);
+    EXPECT_EQ(seal_one().error().kind, Kind::exhausted);
+    EXPECT_EQ(session.sent, counter_max - 1);
+    EXPECT_FALSE(seal_some(1));
+
+    session.sent = counter_max - 3;
+    EXPECT_EQ(seal_some(3).error().kind, Kind::exhausted);
+    EXPECT_EQ(session.sent, counter_max - 3) << "a run that is refused takes no counter";
+    EXPECT_TRUE(seal_some(2));
+    EXPECT_EQ(session.sent, counter_max - 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(EachKernel, MessageBatchTest, testing::ValuesIn(kernels_here()));
 
 } // namespace

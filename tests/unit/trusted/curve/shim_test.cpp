@@ -217,6 +217,34 @@ struct ShimClient : ::testing::Test, World {
         return ask(Request::box, join(transient.bytes, to, nonce, ByteArray<64>{}));
     }
     Said session() { return ask(Request::beforenm, join(transient.bytes, server_transient)); }
+    // `ask` has a buffer for any answer: too much to clear for each of thousands.
+    Buffer ask_for_little(Request request, Buffer input)
+    {
+        Buffer output(256);
+        const auto answer = chamber->answer(static_cast<std::uint32_t>(request), input, output);
+        EXPECT_EQ(answer.refusal, airlock::Refusal::none);
+        output.resize(answer.result.value_or(0));
+        return output;
+    }
+    Handle new_pair()
+    {
+        Handle handle;
+        copy_bytes(handle.bytes, Bytes(ask_for_little(Request::box_keypair, {})).subspan(32));
+        return handle;
+    }
+    Handle new_session()
+    {
+        const auto pair = new_pair();
+        const auto nonce = wire::short_nonce(wire::hello_nonce, 1);
+        EXPECT_EQ(ask_for_little(Request::box, join(pair.bytes, server_public, nonce)).size(), 16U);
+        Handle key;
+        copy_bytes(key.bytes, ask_for_little(Request::beforenm, join(pair.bytes, server_transient)));
+        return key;
+    }
+    Said seal(const Handle& key, std::uint64_t counter)
+    {
+        return ask(Request::box_afternm, join(key.bytes, wire::short_nonce(wire::message_to_server_nonce, counter)));
+    }
     Said vouch(const ByteArray<32>& named_transient, const ByteArray<32>& named_server)
     {
         const auto nonce = wire::long_nonce(wire::vouch_nonce, ByteArray<16>{1});
@@ -246,6 +274,35 @@ TEST_F(ShimClient, a_transient_key_makes_one_session_key) // [CURVE-33]
     ASSERT_TRUE(hello().ok());
     ASSERT_TRUE(session().ok());
     EXPECT_TRUE(session().is(Kind::forbidden));
+}
+TEST_F(ShimClient, one_session_key_above_the_table_takes_the_place_of_the_one_not_used_for_longest) // [CURVE-38]
+{
+    const auto first = new_session();
+    const auto second = new_session();
+    const auto third = new_session();
+    for (std::size_t count = 3; count < shared_max; ++count) {
+        new_session();
+    }
+    EXPECT_TRUE(seal(first, 3).ok());
+    const auto one_more = new_session();
+    EXPECT_TRUE(seal(second, 3).is(Kind::missing)) << "the first was used since";
+    for (const auto& key : {first, third, one_more}) {
+        EXPECT_TRUE(seal(key, 4).ok());
+    }
+}
+TEST_F(ShimClient, one_pair_above_the_table_takes_the_place_of_the_one_not_used_for_longest) // [CURVE-38]
+{
+    const auto first = transient;
+    const auto second = new_pair();
+    for (std::size_t count = 2; count < pairs_max; ++count) {
+        new_pair();
+    }
+    const auto knows = [this](const Handle& handle) { return ask(Request::scalarmult_base, join(handle.bytes)).ok(); };
+    EXPECT_TRUE(knows(first));
+    const auto one_more = new_pair();
+    EXPECT_TRUE(knows(first));
+    EXPECT_TRUE(knows(one_more));
+    EXPECT_FALSE(knows(second));
 }
 TEST_F(ShimClient, a_vouch_is_only_for_a_transient_key_of_the_chamber_and_its_server_and_once) // [CURVE-35]
 {
