@@ -254,6 +254,17 @@ class Carrier {
     std::deque<message> held_;
 };
 
+std::string text_of(int number)
+{
+    return "plain text " + std::to_string(number);
+}
+
+// What goes along with that text: every eighth is cut into chunks.
+std::string filler_of(int number)
+{
+    return std::string(static_cast<std::size_t>(number) * (number % 8 == 7 ? 7000 : 7), 'x');
+}
+
 class Peer {
   public:
     Peer(char** arguments)
@@ -265,6 +276,7 @@ class Peer {
         endpoint.set(CAISSON_ORDER, std::strcmp(arguments[1], "strict") == 0 ? CAISSON_STRICT : CAISSON_WINDOW);
         endpoint.set(CAISSON_ACCEPT_ALL, 1);
         endpoint.set(CAISSON_RETRY_MS, 20);
+        endpoint.set(CAISSON_CHUNK_BYTES, 16384);
     }
     // Everything that is to be sent, and what comes within the time.
     void turn(int timeout_ms)
@@ -295,7 +307,11 @@ class Peer {
     {
         while (const auto event = endpoint.next()) {
             if (event->type == CAISSON_EVENT_MESSAGE) {
-                std::printf("got %s\n", event->parts.at(0).c_str());
+                const auto& text = event->parts.at(0);
+                const bool whole =
+                    event->parts.size() == 1 ||
+                    event->parts[1] == filler_of(std::atoi(text.substr(text.find_last_of(' ') + 1).c_str()));
+                std::printf("got %s%s\n", text.c_str(), whole ? "" : " with something else");
                 std::fflush(stdout);
             }
         }
@@ -307,11 +323,6 @@ class Peer {
     Carrier carrier;
 };
 
-std::string text_of(int number)
-{
-    return "plain text " + std::to_string(number);
-}
-
 // In strict order what is lost ends a session, and nobody tells the sender: so a new one every few messages.
 int send_all(Peer& peer, const caisson::public_key& server, int count, bool renews)
 {
@@ -320,7 +331,7 @@ int send_all(Peer& peer, const caisson::public_key& server, int count, bool rene
         if (!peer.turn_until_open(server, 20)) {
             throw std::runtime_error("no session within 20 seconds");
         }
-        peer.endpoint.send(server, {text_of(number), std::string(static_cast<std::size_t>(number) * 7, 'x')});
+        peer.endpoint.send(server, {text_of(number), filler_of(number)});
         peer.turn(2);
         peer.drain();
         if (renews && number % 4 == 3) {

@@ -106,11 +106,29 @@ def way_to(socket, *names):
     return give
 
 
-def dealer_and_router(broker):
-    """Mailboxes: both are DEALERs of one ROUTER each, and the broker names them."""
+def dealer_and_dealer(broker):
+    """Mailboxes: a DEALER of the broker's for each, and the broker says from whom it is."""
     front, front_address = broker.bind(zmq.DEALER)
     back, back_address = broker.bind(zmq.DEALER)
     broker.ways = {front: way_to(back, b"from"), back: way_to(front, b"from")}
+    return f"DEALER,{front_address}", f"DEALER,{back_address}", way_to(back)
+
+
+def router_and_dealer(broker):
+    """The sender is one identity of a ROUTER; what comes back goes to it, or, now and then, to nobody's."""
+    front, front_address = broker.bind(zmq.ROUTER)
+    back, back_address = broker.bind(zmq.DEALER)
+    identity = []
+
+    def there(packets, origin):
+        identity[:] = origin[:1]
+        way_to(back, b"from")(packets, origin)
+
+    def return_way(packets, origin):
+        swapped = broker.hostile and broker.random.randrange(4) == 0
+        if identity:
+            way_to(front, b"swapped" if swapped else identity[0], b"from")(packets, origin)
+    broker.ways = {front: there, back: return_way}
     return f"DEALER,{front_address}", f"DEALER,{back_address}", way_to(back)
 
 
@@ -188,10 +206,15 @@ def exchange(home, pattern, order, hostile):
     expect(TEXT not in broker.carried and b"CE1" in broker.carried, f"{what}: plaintext passed the broker")
 
 
-def sessions_over_dealer_and_router(home):
+def sessions_over_dealer_and_dealer(home):
     for order in ("window", "strict"):
-        exchange(home, dealer_and_router, order, True)
-    exchange(home, dealer_and_router, "strict", False)
+        exchange(home, dealer_and_dealer, order, True)
+    exchange(home, dealer_and_dealer, "strict", False)
+
+
+def sessions_over_a_router_with_identities(home):
+    for hostile in (True, False):
+        exchange(home, router_and_dealer, "window", hostile)
 
 
 def sessions_over_request_and_reply(home):
@@ -214,7 +237,7 @@ def sessions_over_raw_zmtp_2_0(home):
         exchange(home, raw_zmtp2, "window", hostile)
 
 
-def fan_out_over_pub_and_sub(home):
+def fan_out_over_pub_and_sub_through_xsub_and_xpub(home):
     for hostile in (True, False):
         fan_out(home, hostile)
 
@@ -223,8 +246,8 @@ def fan_out(home, hostile):
     what = f"fan-out, {'hostile' if hostile else 'honest'}"
     broker = Broker(hostile)
     front, front_address = broker.bind(zmq.DEALER)
-    hear, hear_address = broker.bind(zmq.SUB)
-    hear.subscribe(b"")
+    hear, hear_address = broker.bind(zmq.XSUB)
+    hear.send(b"\x01")
     tell, tell_address = broker.bind(zmq.XPUB)
     tell.setsockopt(zmq.XPUB_VERBOSE, 1)
     backs = [broker.bind(zmq.DEALER) for _ in range(2)]
@@ -264,10 +287,11 @@ def fan_out(home, hostile):
 
 if __name__ == "__main__":
     sys.exit(run_tests(sys.argv[1], [
-        sessions_over_dealer_and_router,
+        sessions_over_dealer_and_dealer,
+        sessions_over_a_router_with_identities,
         sessions_over_request_and_reply,
         sessions_over_push_and_pull,
         sessions_over_pair,
         sessions_over_raw_zmtp_2_0,
-        fan_out_over_pub_and_sub,
+        fan_out_over_pub_and_sub_through_xsub_and_xpub,
     ]))
