@@ -3,7 +3,8 @@
 
 A client of its own opens the connections, so the session keys are known beside the long-term secret, and both are looked
 for in every process of a side: behind `caisson gateway`, under `caisson run`, and, as the control, in a plain libzmq
-program. At one connection, at all of them, and after they were closed.
+program. At one connection, at all of them, and after they were closed. Of the session keys some 40 are looked for, spread
+over the connections; ours is the server's side.
 """
 import os
 import resource

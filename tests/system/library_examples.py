@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The examples against an installed caisson and nothing else: `library_examples.py CAISSON CMAKE BUILD SANITIZERS`.
 
+The environment and the prefix are clean, the root is this machine's: a clean root is `tools/clean_root.sh`, by hand.
 SANITIZERS: the flag that the build's library was linked with, or "none".
 """
 import atexit
