@@ -1,10 +1,14 @@
 #!/usr/bin/python3
 """A key that the test knows lives in chambers of `caisson run` and `caisson gateway` while messages pass, and is looked
 for all the time: in the memory of every process of theirs that is neither locked nor secret, and in their core dumps
-(under a sanitizer caisson itself leaves none).
-`planted_key.py CAISSON`, as root (else 77). A control that keeps the key must be found in both places.
+(under a sanitizer caisson itself leaves none). `planted_key.py CAISSON`, as root (else 77). A control that keeps the key
+must be found in both places.
+
+`planted_key.py CAISSON story` does the same with both keys of the story that ./up plays, from when they are sealed to its
+end: servers, agents, gateway, programs and every chamber.
 """
 import os
+import pathlib
 import resource
 import subprocess
 import sys
@@ -15,7 +19,8 @@ import zmq
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "tools")]
 import memory_scan  # noqa: E402
-from home import PYTHON, children_of, expect, home_for, is_alive, run_tests, signal, time, wait_until, z85_bytes  # noqa: E402,F401,E501
+import story  # noqa: E402
+from home import PYTHON, Failed, children_of, expect, home_for, is_alive, run_tests, signal, time, wait_until, z85_bytes  # noqa: E402,F401,E501
 
 MESSAGES = 400
 
@@ -23,8 +28,8 @@ MESSAGES = 400
 class Watch:
     """Scans, until it is told to end, whatever stands below the given processes."""
 
-    def __init__(self, secret):
-        self.secret, self.roots, self.ended = secret, [], False
+    def __init__(self, secrets, roots=()):
+        self.secrets, self.roots, self.ended = secrets, roots, False
         self.scan, self.looks, self.seen = memory_scan.Scan(), 0, set()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -39,7 +44,7 @@ class Watch:
             at += 1
         for pid in pids:
             try:
-                memory_scan.scan_process(pid, {"key": self.secret}, self.scan, memory_scan.unprotected_mappings)
+                memory_scan.scan_process(pid, self.secrets, self.scan, memory_scan.unprotected_mappings)
                 self.seen.add(pid)
             except OSError:
                 continue  # it ended while we looked
@@ -136,7 +141,7 @@ def a_planted_key_is_nowhere_but_in_secret_memory(home):
     cores_tried = cores_are_files()
     os.chdir(home.folder)
     control_is_found(home, secret, cores_tried)
-    watch = Watch(secret)
+    watch = Watch({"key": secret}, [])
     try:
         run = home.start_run(*home.peer_words("echo", public, handle, count=MESSAGES))
         watch.roots.append(run.pid)
@@ -160,10 +165,49 @@ def a_planted_key_is_nowhere_but_in_secret_memory(home):
           f"{len(cores)} core dumps, 0 copies" + ("" if cores_tried else " (core_pattern gives no files here)"))
 
 
+class ProcessesOf:
+    """The pids of a fabric, of those that it has started by now."""
+
+    def __init__(self, fabric):
+        self.fabric = fabric
+
+    def __iter__(self):
+        return iter([process.pid for process in list(self.fabric.processes.values())])
+
+    def __len__(self):
+        return len(self.fabric.processes)
+
+
+def the_storys_keys_are_nowhere_but_in_secret_memory(home):
+    fabric = story.Fabric(home.caisson, pathlib.Path(home.folder))
+    told = story.Story(fabric, lambda name, _seconds, _evidence: None)
+    control_is_found(home, os.urandom(32), False)
+    watch = None
+    try:
+        for name, step in told.build_up():
+            told.play([(name, step)])
+            if name == "keys":
+                watch = Watch(told.secrets, ProcessesOf(fabric))
+        told.play((name, step) for name, step in told.acts() if not name.startswith("memory"))
+        looks = watch.looks
+        wait_until(lambda: watch.looks > looks + 1, "a whole look at all of them", 90)
+    except story.StepFailed as failure:
+        raise Failed(str(failure)) from failure
+    finally:
+        if watch:
+            watch.end()
+        fabric.stop()
+    expect(not watch.scan.hits, f"copies of a key: {watch.scan.hits}")
+    expect(not watch.scan.refused, f"not looked at: {watch.scan.refused}")
+    print(f"      {watch.looks} looks at {len(watch.seen)} processes, {watch.scan.bytes_read >> 20} MiB read, 0 copies")
+
+
 if __name__ == "__main__":
     if os.geteuid() != 0:
         print("planted_key: not root: nobody to read the memory of others")
         sys.exit(77)
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
-    sys.exit(run_tests(sys.argv[1], [a_planted_key_is_nowhere_but_in_secret_memory]))
+    whole = sys.argv[2:] == ["story"]
+    sys.exit(run_tests(sys.argv[1], [the_storys_keys_are_nowhere_but_in_secret_memory if whole
+                                     else a_planted_key_is_nowhere_but_in_secret_memory]))
