@@ -10,10 +10,12 @@ if [ ! -x "$build/caisson" ]; then
     echo "vsock_guest: $build/caisson is missing; ./up builds it" >&2
     exit 69
 fi
-if ! command -v qemu-system-x86_64 busybox cpio >/dev/null; then
-    echo "vsock_guest: apt-get install --no-install-recommends qemu-system-x86 busybox-static cpio" >&2
-    exit 69
-fi
+for program in qemu-system-x86_64 busybox cpio; do
+    if ! command -v "$program" >/dev/null; then
+        echo "vsock_guest: $program is missing: apt-get install qemu-system-x86 busybox-static cpio" >&2
+        exit 69
+    fi
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
