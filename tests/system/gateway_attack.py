@@ -4,8 +4,8 @@
 With IDLE (10000 is the whole test) the honest clients' p99 beside an attacker must be within 1.5 times of that of the
 same run without one; the attacker has a machine of his own in reality, so his program gets here what time the others
 leave. It says as well how it is beside an attacker who attacks a program that only accepts and closes: what his own work
-costs on this machine. Without IDLE the test is a short one with few idle clients and asserts no time, only that nobody honest loses a
-message or a session.
+costs on this machine. Without IDLE the test is a short one with few idle clients and asserts no time, only that nobody
+honest loses a message or a session.
 """
 import os
 import random
@@ -176,9 +176,11 @@ def honest_clients_notice_nothing_of_an_attacker(home):  # [GATE-3] [GATE-7]
         client = gateway.curve_client(zmq.DEALER, key, f"tcp://127.0.0.1:{port}")
         p99(client, 100)
         hello = record_hello(gateway, port, key)
+
         def refused():
             return sum(gateway.metric("ended_total", "in", reason=reason)
                        for reason in ("no_zmtp", "bad_handshake", "closed", "too_large", "too_many"))
+
         elsewhere = None if short else home.start(PYTHON, __file__, "sink").line()
         times = {}
         for _ in range(ROUNDS[short]):
