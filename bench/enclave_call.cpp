@@ -363,7 +363,7 @@ class Bench {
         host::enclave::EnclaveOptions options;
         options.chamber = chamber;
         options.images = CAISSON_BENCH_IMAGES;
-        options.spin = spin;
+        options.waiting = spin ? host::enclave::Waiting::spin : host::enclave::Waiting::sleep;
         auto enclave = Enclave::open(options, root_);
         require(enclave.has_value(), enclave ? "" : enclave.error().what.c_str());
         return std::move(*enclave);

@@ -21,6 +21,14 @@ enum class ChamberKind : std::uint8_t { curve, witness, null }; // null: for tes
 
 const char* chamber_name(ChamberKind kind) noexcept; // also the stem of its files: NAME.sgxs, NAME.sig
 
+// How either side of the ring waits for the other.
+enum class Waiting : std::uint8_t {
+    spin,   // for 10 us, then asleep: fastest while both sides have a CPU of their own
+    sleep,  // at once
+    beside, // asleep at once, and the chamber runs on the CPU of whoever wakes it: nothing crosses between CPUs, and
+            // who waits makes room for the one he waits for. For one who waits for each answer (a gateway)
+};
+
 struct EnclaveOptions {
     ChamberKind chamber = ChamberKind::curve;
     protocol::sgx::Platform platform = protocol::sgx::Platform::process;
@@ -32,7 +40,7 @@ struct EnclaveOptions {
     // Tests: a step of the lock-down that shall look as if the kernel lacked it, and the errno it gives.
     std::string missing_step;
     int missing_error = 0;
-    bool spin = true; // false: both sides of the ring sleep at once instead of spinning for 10 us first
+    Waiting waiting = Waiting::spin; // inproc: always that
 };
 
 // One protection of the lock-down, in the order it was applied.

@@ -17,6 +17,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -97,6 +98,11 @@ Done fill(Files& files)
     return {};
 }
 
+std::uint32_t spin_ticks_of(Waiting waiting) noexcept
+{
+    return waiting == Waiting::spin ? spin_budget_ticks() : 0;
+}
+
 // What goes through the pipe, in the order in which it is read.
 struct Start {
     loader::StartFacts facts;
@@ -112,7 +118,7 @@ Start start_of(const Root& root, const EnclaveFacts& facts, const EnclaveOptions
     start.facts.platform = static_cast<std::uint32_t>(facts.platform);
     start.facts.root = static_cast<std::uint32_t>(root.kind());
     start.facts.features = cpu_features();
-    start.facts.spin_budget_ticks = options.spin ? spin_budget_ticks() : 0;
+    start.facts.spin_budget_ticks = spin_ticks_of(options.waiting);
     const auto counters = root.counters_for(options);
     start.facts.counter_least = counters.least;
     start.facts.counter_sealed = counters.sealed;
@@ -163,6 +169,9 @@ class ProcessEnclave final : public Enclave {
         , facts_(files_.facts)
         , client_(memory_.ring(), [this](const Stall& stall) { return serves(stall); }, spin_ticks)
     {
+        if (options_.waiting == Waiting::beside) {
+            client_.bring_beside([this](int cpu) { bring_to(cpu); });
+        }
     }
     ~ProcessEnclave() override { stop(); }
 
@@ -184,6 +193,7 @@ class ProcessEnclave final : public Enclave {
 
   private:
     [[nodiscard]] bool serves(const Stall& stall) noexcept;
+    void bring_to(int cpu) const noexcept;
     Done launch();
     Done hand_over(const Root& root, int pipe);
     Done wait_until_ready();
@@ -231,6 +241,15 @@ bool ProcessEnclave::serves(const Stall& stall) noexcept
         return false;
     }
     return true;
+}
+
+// Where that is not permitted the chamber wakes where the kernel likes, which costs time and nothing else.
+void ProcessEnclave::bring_to(int cpu) const noexcept
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(cpu), &one);
+    ::sched_setaffinity(facts_.pid, sizeof one, &one);
 }
 
 Done ProcessEnclave::start(const Root& root)
@@ -422,7 +441,7 @@ Outcome<std::unique_ptr<Enclave>> open_process_enclave(const EnclaveOptions& opt
 {
     auto files = TRY(load_loader(options));
     files.facts.root = root.kind();
-    const auto spin_ticks = options.spin ? spin_budget_ticks() : 0;
+    const auto spin_ticks = spin_ticks_of(options.waiting);
     auto memory = TRY(RingMemory::create(spin_ticks));
     auto enclave = std::make_unique<ProcessEnclave>(std::move(memory), options, std::move(files), spin_ticks);
     TRY(enclave->start(root));

@@ -4,6 +4,7 @@
 #include "core/prefetch.hpp"
 #include "host/enclave/ring_bell.hpp"
 
+#include <sched.h>
 #include <x86intrin.h>
 
 #include <algorithm>
@@ -26,6 +27,7 @@ constexpr auto starved_max = std::chrono::seconds(10);
 // than the spin budget, a batch of keys or a handshake, ends then.
 constexpr auto short_sleep = std::chrono::microseconds(1);
 constexpr int short_sleeps_max = 8;
+constexpr int ways_max = 8; // given to others on this CPU before we sleep
 constexpr std::size_t batch_max = 64;
 constexpr std::uint32_t group_slots = 8;                   // published together
 constexpr std::uint32_t slots_ahead = 32;                  // asked for before they are written or looked at
@@ -329,8 +331,19 @@ void RingClient::ring_doorbell() noexcept
 {
     lane_.head.exchange(head_, std::memory_order_seq_cst); // the full fence, too
     if (ring_.chamber_asleep.load(std::memory_order_seq_cst) != 0) {
+        if (bring_) {
+            bring();
+        }
         ring_.doorbell.fetch_add(1, std::memory_order_seq_cst);
         ring_futex(ring_.doorbell, FUTEX_WAKE, 1);
+    }
+}
+
+void RingClient::bring() noexcept
+{
+    if (const int cpu = ::sched_getcpu(); cpu >= 0 && cpu != beside_) {
+        beside_ = cpu;
+        bring_(cpu);
     }
 }
 
@@ -373,7 +386,7 @@ std::uint32_t RingClient::answers_of(const InFlight& flight) const noexcept
 
 Status RingClient::wait_for(const InFlight& flight)
 {
-    if (spin_for(flight) || sleep_shortly_for(flight)) {
+    if (spin_for(flight) || give_way_for(flight) || sleep_shortly_for(flight)) {
         return {};
     }
     const auto began = Clock::now();
@@ -394,6 +407,18 @@ Status RingClient::wait_for(const InFlight& flight)
             return std::unexpected(gone_error);
         }
     }
+}
+
+// The chamber is ready to run on this CPU, and asleep again when it has answered: neither side has to be woken.
+bool RingClient::give_way_for(const InFlight& flight) const noexcept
+{
+    for (int count = 0; bring_ && count < ways_max; ++count) {
+        ::sched_yield();
+        if (is_answered(flight.end_slot)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool RingClient::sleep_shortly_for(const InFlight& flight) noexcept
@@ -448,6 +473,7 @@ void RingClient::reopen()
     head_ = lane_.head.load(std::memory_order_relaxed);
     freed_ = head_;
     gone_ = false;
+    beside_ = -1; // another process
 }
 
 } // namespace caisson::host::enclave

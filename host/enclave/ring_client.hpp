@@ -28,6 +28,10 @@ class RingClient {
     // side from working.
     RingClient(airlock::Ring& ring, std::function<bool(const Stall&)> serves, std::uint32_t spin_ticks);
 
+    // Asked, before a sleeping chamber is woken, to have it wake on this CPU, the caller's; each time it is another
+    // one.
+    void bring_beside(std::function<void(int cpu)> bring) { bring_ = std::move(bring); }
+
     [[nodiscard]] Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output);
     void call_many(std::span<Enclave::Call> calls);
 
@@ -78,18 +82,22 @@ class RingClient {
     void finish(Enclave::Call& call, Where where, std::uint32_t slot, const Status& answered);
     [[nodiscard]] Status wait_for(const InFlight& flight);
     [[nodiscard]] bool spin_for(const InFlight& flight) const noexcept;
+    [[nodiscard]] bool give_way_for(const InFlight& flight) const noexcept;
     [[nodiscard]] bool sleep_shortly_for(const InFlight& flight) noexcept;
     // How many of its requests, from the first on, are answered.
     [[nodiscard]] std::uint32_t answers_of(const InFlight& flight) const noexcept;
     [[nodiscard]] bool is_answered(std::uint32_t end_slot) const noexcept;
     void sleep_until_more(std::uint32_t end_slot) noexcept;
     void ring_doorbell() noexcept;
+    void bring() noexcept;
     [[nodiscard]] const InFlight& oldest() const noexcept { return flights_[landed_ % flights_max]; }
     [[nodiscard]] std::uint64_t in_flight() const noexcept { return departed_ - landed_; }
 
     airlock::Ring& ring_;
     airlock::Lane& lane_;
     std::function<bool(const Stall&)> serves_;
+    std::function<void(int)> bring_; // empty: it wakes where the kernel likes
+    int beside_ = -1;                // the CPU it was brought to
     std::mutex mutex_;
     std::array<InFlight, flights_max> flights_{}; // first in, first out: a lane is answered in order
     std::uint64_t departed_ = 0;

@@ -244,7 +244,7 @@ Outcome<std::unique_ptr<Enclave>> open_sgx_enclave(const EnclaveOptions& options
         const bool is_files = kind == Kind::truncated || kind == Kind::malformed || kind == Kind::unauthentic;
         return std::unexpected(is_files ? in_file(image.path, tcs.error()) : tcs.error());
     }
-    const auto spin_ticks = options.spin ? spin_budget_ticks() : 0;
+    const auto spin_ticks = options.waiting == Waiting::spin ? spin_budget_ticks() : 0;
     auto memory = TRY(RingMemory::create(spin_ticks));
     auto enclave =
         std::make_unique<SgxEnclave>(std::move(memory), facts_of(image), std::move(device), *tcs, spin_ticks);

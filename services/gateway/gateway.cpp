@@ -7,7 +7,6 @@
 
 #include <csignal>
 
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
 namespace caisson::services::gateway {
@@ -17,8 +16,6 @@ using host::Done;
 using host::Outcome;
 using host::enclave::CurveChamber;
 using host::enclave::Enclave;
-
-constexpr unsigned long timer_slack_ns = 1000; // naps are 25 us long, not 75
 
 Signals signals;
 
@@ -30,7 +27,9 @@ void on_signal(int signal)
 Outcome<std::unique_ptr<Enclave>> open_chamber(const std::filesystem::path& home)
 {
     const auto root = TRY(host::enclave::Root::open(home));
-    return Enclave::open({}, root);
+    host::enclave::EnclaveOptions options;
+    options.waiting = host::enclave::Waiting::beside;
+    return Enclave::open(options, root);
 }
 
 } // namespace
@@ -70,7 +69,6 @@ Done run_gateway(const GatewayOptions& options)
         ::signal(signal, on_signal);
     }
     ::signal(SIGPIPE, SIG_IGN); // the log's reader may go
-    ::prctl(PR_SET_TIMERSLACK, timer_slack_ns);
     TRY(check_gateway(options));
     const auto enclave = TRY(open_chamber(options.home));
     Log log(options.json_log);

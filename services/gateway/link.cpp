@@ -233,21 +233,19 @@ void Link::update_wishes()
     }
 }
 
-// [GATE-6] With what is still in the chamber.
+// [GATE-6]
 bool Link::is_full(const End& to) noexcept
 {
-    return to.stream.output_bytes() + to.coming >= output_bytes_max;
+    return to.stream.output_bytes() >= output_bytes_max;
 }
 
 // [GATE-22] Something that came of it whole is not given on yet, or not read.
 bool Link::drains(const End& from) const noexcept
 {
     const auto& to = &from == &outer_ ? plain_ : outer_;
-    return stage_ == Stage::open && !to.gone &&
-           (is_under_way(from) || to.stream.output_bytes() > 0 || to.stream.is_unread());
+    return stage_ == Stage::open && !to.gone && (to.stream.output_bytes() > 0 || to.stream.is_unread());
 }
 
-// Gives what can be given; then what is there to be waited for.
 void Link::settle()
 {
     for (auto* end : {&outer_, &plain_}) {
@@ -288,28 +286,25 @@ void Link::gather(Voyage& voyage)
     }
 }
 
-void Link::depart(const Voyage& voyage)
-{
-    if (asked_ && stage_ != Stage::ended) {
-        const auto request = *std::exchange(asked_, std::nullopt);
-        const auto answer = hub_.crossing.answer(ticket_);
-        const auto done = is_server() ? absorb_server(request, answer) : absorb_client(request, answer);
-        if (!done) {
-            refuse(done.error());
-        }
-        wake();
-    } else if (stage_ == Stage::open) {
-        depart_relay(voyage);
-    }
-    settle();
-}
-
-void Link::absorb(Voyage& voyage)
+void Link::absorb(const Voyage& voyage)
 {
     if (stage_ == Stage::open) {
         absorb_relay(voyage);
-        settle();
     }
+}
+
+void Link::take_answer()
+{
+    if (!asked_ || stage_ == Stage::ended) {
+        return;
+    }
+    const auto request = *std::exchange(asked_, std::nullopt);
+    const auto answer = hub_.crossing.answer(ticket_);
+    const auto done = is_server() ? absorb_server(request, answer) : absorb_client(request, answer);
+    if (!done) {
+        refuse(done.error());
+    }
+    wake();
 }
 
 // [GATE-2] A handshake that went wrong: the server's side closes, the client's tries again.

@@ -26,11 +26,14 @@ class Link {
     // Whoever was parked may begin.
     void begin();
 
-    // A turn: first every link says what it wants of the chamber; then the crossing runs and the voyage departs, and
-    // each takes its answer of the crossing. What comes of the voyage it takes in a later turn, when that is back.
+    // A turn: first every link says what it wants of the chamber, messages of the voyage and steps of its handshake of
+    // the crossing; when these are back, it takes what has come of them, and settles.
     void gather(Voyage& voyage);
-    void depart(const Voyage& voyage);
-    void absorb(Voyage& voyage);
+    void absorb(const Voyage& voyage);
+    [[nodiscard]] bool asks() const noexcept { return asked_.has_value(); } // the crossing
+    void take_answer();
+    // Gives what can be given; then what is there to be waited for.
+    void settle();
 
     // Handshake time, heartbeats, reconnects.
     void on_tick(Clock::time_point now);
@@ -88,7 +91,6 @@ class Link {
         std::uint8_t minor = 1;
         bool full_frames = false; // more whole frames than one turn takes
         bool gone = false;        // it has closed; what it sent before still goes on
-        std::size_t coming = 0;   // octets on their way to it
         Clock::time_point gone_since{};
         Clock::time_point heard{};
         Clock::time_point pinged{};
@@ -96,7 +98,7 @@ class Link {
         std::vector<std::vector<std::uint8_t>> say; // commands of our own, to be sent there
         std::size_t said = 0;                       // of these, on their way in this turn
     };
-    // What is on its way through the chamber in one direction in one voyage: a range of Voyage::passing.
+    // What is on its way through the chamber in one direction: a range of Voyage::passing.
     struct Flow {
         std::size_t first = 0;
         std::size_t count = 0;
@@ -105,9 +107,8 @@ class Link {
         Buffer* room = nullptr;
         Status broken; // what came behind it
 
-        [[nodiscard]] bool under_way() const noexcept { return count > 0 || !broken; }
+        [[nodiscard]] bool boards() const noexcept { return count > 0 || !broken; }
     };
-    using Flows = std::array<Flow, 2>; // one of each voyage
 
     // A message on its way in pieces.
     struct Large {
@@ -122,7 +123,6 @@ class Link {
     // Nobody knows yet who it is.
     [[nodiscard]] bool is_stranger() const noexcept { return is_server() && !authenticated_; }
     [[nodiscard]] const Loop& loop() const noexcept { return is_stranger() ? hub_.strangers.loop() : hub_.loop; }
-    void settle();
     void update_wishes();
     [[nodiscard]] bool drains(const End& from) const noexcept;
     [[nodiscard]] static bool is_full(const End& to) noexcept;
@@ -175,7 +175,6 @@ class Link {
 
     // link_relay.cpp
     void gather_relay(Voyage& voyage);
-    void depart_relay(const Voyage& voyage);
     void absorb_relay(const Voyage& voyage);
     void gather_inward(Voyage& voyage);
     void gather_outward(Voyage& voyage);
@@ -183,7 +182,6 @@ class Link {
     void absorb_outward(const Voyage& voyage);
     void go_on_when_not_full();
     [[nodiscard]] bool may_board(End& from, const End& to) noexcept;
-    [[nodiscard]] bool is_under_way(const End& from) const noexcept;
     [[nodiscard]] Status relay_unprotected(End& from, End& to);
     template <typename Take>
     void take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take take);
@@ -248,8 +246,8 @@ class Link {
     std::chrono::milliseconds backoff_{0};
     Clock::time_point retry_at_{};
     Traffic traffic_;
-    Flows inward_;
-    Flows outward_;
+    Flow inward_;
+    Flow outward_;
     std::size_t boarding_room_ = 0; // how many frames the voyage at hand still takes
     std::unique_ptr<Large> large_inward_;
     std::unique_ptr<Large> large_outward_;

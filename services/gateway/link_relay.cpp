@@ -16,7 +16,7 @@ constexpr std::size_t message_body_bytes_max = airlock::message_bytes_max + curv
 // [GATE-7] What a turn takes each way. Who has something to do shares it, so that one that floods leaves the others
 // theirs; the crossing is as large as all of it.
 constexpr std::size_t turn_frames = Voyage::messages_max;
-constexpr std::size_t turn_bytes = std::size_t{512} << 10U; // two voyages fit into the ring
+constexpr std::size_t turn_bytes = std::size_t{512} << 10U;
 constexpr std::size_t share_frames_min = 16;
 constexpr std::size_t share_bytes_min = std::size_t{64} << 10U;
 constexpr std::size_t short_head_bytes = 2;
@@ -80,22 +80,15 @@ void Link::gather_relay(Voyage& voyage)
     }
     gather_inward(voyage);
     gather_outward(voyage);
-    if (inward_[voyage.index()].under_way() || outward_[voyage.index()].under_way()) {
+    if (inward_.boards() || outward_.boards()) {
         voyage.links.push_back(this);
     }
 }
 
-bool Link::is_under_way(const End& from) const noexcept
-{
-    const auto& flows = &from == &outer_ ? inward_ : outward_;
-    return flows[0].under_way() || flows[1].under_way();
-}
-
-// Not behind something that broke, and not while too much waits for the other side: then as soon as it does not.
+// Not while too much waits for the other side: then as soon as it does not.
 bool Link::may_board(End& from, const End& to) noexcept
 {
-    const auto& flows = &from == &outer_ ? inward_ : outward_;
-    if (!flows[0].broken || !flows[1].broken || to.gone) {
+    if (to.gone) {
         return false;
     }
     from.full_frames = is_full(to);
@@ -109,10 +102,6 @@ void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take t
     auto rest = from.stream.input();
     std::size_t bytes = 0;
     if (is_large_next(from)) {
-        from.full_frames = is_under_way(from); // first those before it
-        if (from.full_frames) {
-            return;
-        }
         flow.broken = gather_large(from);
         return;
     }
@@ -156,7 +145,7 @@ void Link::gather_inward(Voyage& voyage)
     }
     write_said(plain_);
     auto& passing = voyage.passing;
-    auto& flow = inward_[voyage.index()];
+    auto& flow = inward_;
     flow.first = passing.size();
     boarding_room_ = voyage.room_for_messages();
     std::size_t total = 0;
@@ -195,7 +184,7 @@ void Link::gather_outward(Voyage& voyage)
         return;
     }
     auto& passing = voyage.passing;
-    auto& flow = outward_[voyage.index()];
+    auto& flow = outward_;
     flow.first = passing.size();
     std::size_t total = 0;
     auto& texts = hub_.texts;
@@ -243,20 +232,6 @@ void Link::gather_outward(Voyage& voyage)
     }
 }
 
-// The chamber has its copy of what boarded.
-void Link::depart_relay(const Voyage& voyage)
-{
-    auto& inward = inward_[voyage.index()];
-    auto& outward = outward_[voyage.index()];
-    plain_.coming += inward.room_bytes;
-    outer_.coming += outward.room_bytes;
-    outer_.stream.consume(std::exchange(inward.wire_bytes, 0));
-    plain_.stream.consume(std::exchange(outward.wire_bytes, 0));
-    outer_.say.erase(outer_.say.begin(),
-                     outer_.say.begin() + static_cast<std::ptrdiff_t>(std::exchange(outer_.said, 0)));
-    go_on_when_not_full();
-}
-
 void Link::go_on_when_not_full()
 {
     if ((outer_.full_frames && !is_full(plain_)) || (plain_.full_frames && !is_full(outer_))) {
@@ -266,6 +241,10 @@ void Link::go_on_when_not_full()
 
 void Link::absorb_relay(const Voyage& voyage)
 {
+    outer_.stream.consume(std::exchange(inward_.wire_bytes, 0));
+    plain_.stream.consume(std::exchange(outward_.wire_bytes, 0));
+    outer_.say.erase(outer_.say.begin(),
+                     outer_.say.begin() + static_cast<std::ptrdiff_t>(std::exchange(outer_.said, 0)));
     absorb_inward(voyage);
     if (stage_ == Stage::open) {
         absorb_outward(voyage);
@@ -301,8 +280,7 @@ Status Link::pass_on(const Voyage& voyage, const Passing& one, MutableBytes room
 
 void Link::absorb_inward(const Voyage& voyage)
 {
-    const auto flow = std::exchange(inward_[voyage.index()], {});
-    plain_.coming -= flow.room_bytes;
+    const auto flow = std::exchange(inward_, {});
     Status status = flow.broken;
     if (flow.count > 0) {
         std::size_t written = 0;
@@ -324,8 +302,7 @@ void Link::absorb_inward(const Voyage& voyage)
 
 void Link::absorb_outward(const Voyage& voyage)
 {
-    const auto flow = std::exchange(outward_[voyage.index()], {});
-    outer_.coming -= flow.room_bytes;
+    const auto flow = std::exchange(outward_, {});
     Status status = flow.broken;
     if (flow.count > 0) {
         std::size_t written = 0;

@@ -4,7 +4,6 @@
 #include "services/gateway/route_files.hpp"
 
 #include <set>
-#include <thread>
 
 namespace caisson::services::gateway {
 namespace {
@@ -17,15 +16,6 @@ using host::enclave::root_name;
 
 constexpr std::chrono::milliseconds tick{100};
 constexpr std::uint64_t list_ticks = 3; // between two looks whether a list was written anew
-// While the chamber works and there is nothing else to do: a few messages are done sooner than a nap ends, so the
-// answer is looked for as long as the ring's spin budget. Then naps: whatever comes is heard at once, and the CPU is
-// somebody else's meanwhile. More messages are napped for at once, and longer. What takes longer than all of these is
-// slept for as for any request.
-constexpr std::chrono::microseconds look{10};
-constexpr std::size_t looked_for_bytes_max = std::size_t{4} << 10U;
-constexpr std::chrono::microseconds nap{25};
-constexpr std::size_t bytes_per_us = 4096; // of a chamber at work, about; it needs less for large messages
-constexpr int naps_max = 40;
 
 // Who keeps out whom the lists do not name.
 std::string enforced_by(const Route& route)
@@ -41,16 +31,6 @@ std::string access_words(const Route& route)
     }
     return ", admits whom the chamber's access list names (serial " + std::to_string(route.access.serial) + ", " +
            std::to_string(route.access.keys) + " keys)";
-}
-
-void look_out_for(const Voyage& sailing)
-{
-    static const bool alone = std::thread::hardware_concurrency() == 1; // who looks keeps the chamber from working
-    using std::chrono::steady_clock;
-    const auto until = steady_clock::now() + look;
-    while (!alone && !sailing.answered() && steady_clock::now() < until) {
-        __builtin_ia32_pause();
-    }
 }
 
 } // namespace
@@ -177,9 +157,7 @@ void Gateway::bury()
     if (ended_.empty()) {
         return;
     }
-    for (auto* list : {&awake, &voyages_[0].links, &voyages_[1].links}) {
-        std::erase_if(*list, [](const Link* link) { return link->ended(); });
-    }
+    std::erase_if(awake, [](const Link* link) { return link->ended(); });
     strangers.forget_ended();
     for (const auto* link : std::exchange(ended_, {})) { // of ten thousand few: nobody looks at the others
         links_.erase(link->place);
@@ -251,25 +229,9 @@ void Gateway::end_refused_sessions()
     }
 }
 
-void Gateway::wait_for_work(Voyage& sailing)
-{
-    const bool busy = !awake.empty() || sailing.under_way();
-    loop.wait(busy ? std::chrono::microseconds(0) : strangers.due(Clock::now(), tick));
-    const bool is_short = sailing.input_bytes() <= looked_for_bytes_max;
-    if (sailing.under_way() && awake.empty() && is_short) {
-        look_out_for(sailing);
-    }
-    for (int naps = 0; naps < naps_max && sailing.under_way() && awake.empty() && !chamber_watch_.ended; ++naps) {
-        if (sailing.answered()) {
-            break;
-        }
-        loop.wait(naps == 0 ? nap + std::chrono::microseconds(sailing.input_bytes() / bytes_per_us) : nap);
-    }
-}
-
-// Whoever is awake: what it has for the other side, or a step of its handshake; strangers behind all others, and what
-// sessions have is with the chamber before it [GATE-23].
-void Gateway::board(Voyage& voyage)
+// What the sessions have goes through the chamber and on at once; then steps of handshakes, strangers' behind all
+// others [GATE-23].
+void Gateway::serve_awake()
 {
     auto now_awake = std::exchange(awake, {});
     if (now_awake.size() > 1) { // [GATE-7] whoever is first, so that what is over falls to each of them in turn
@@ -278,24 +240,30 @@ void Gateway::board(Voyage& voyage)
     }
     sharers = std::max<std::size_t>(now_awake.size(), 1);
     for (auto* link : now_awake) {
-        link->gather(voyage);
+        link->gather(voyage_);
     }
     const auto now = Clock::now();
-    if (!voyage.links.empty()) {
-        voyage.depart();
-        for (const auto* link : voyage.links) {
-            strangers.note_talk(link->since(), now);
+    sail(now);
+    for (auto* link : now_awake) {
+        if (!link->asks()) {
+            link->settle();
         }
     }
     const auto let_in = strangers.take(now);
     for (auto* link : let_in) {
-        link->gather(voyage);
+        link->gather(voyage_);
     }
+    sail(now);
     crossing.run();
-    for (const auto* list : {&std::as_const(now_awake), &let_in}) {
-        for (auto* link : *list) {
-            link->depart(voyage);
+    for (auto* link : now_awake) {
+        if (link->asks()) {
+            link->take_answer();
+            link->settle();
         }
+    }
+    for (auto* link : let_in) {
+        link->take_answer();
+        link->settle();
     }
     crossing.clear();
     if (!let_in.empty()) {
@@ -303,35 +271,27 @@ void Gateway::board(Voyage& voyage)
     }
 }
 
-void Gateway::land(Voyage& voyage)
+// [GATE-19]
+void Gateway::sail(Clock::time_point now)
 {
-    voyage.arrive();
-    for (auto* link : voyage.links) {
-        link->absorb(voyage);
+    if (voyage_.links.empty()) {
+        return;
     }
-    voyage.clear();
+    voyage_.sail();
+    for (auto* link : voyage_.links) {
+        strangers.note_talk(link->since(), now);
+        link->absorb(voyage_);
+    }
+    voyage_.clear();
 }
 
-// [GATE-19] One voyage is in the chamber while the next one boards. They come back in the order of their departure, so
-// that the frames of a link keep theirs.
 void Gateway::turn()
 {
-    auto& boarding = voyages_[boarding_];
-    auto& sailing = voyages_[1 - boarding_];
-    wait_for_work(sailing);
+    loop.wait(awake.empty() ? strangers.due(Clock::now(), tick) : std::chrono::microseconds(0));
     if (chamber_watch_.ended) {
         mind_chamber();
     }
-    if (sailing.under_way() && (awake.empty() || sailing.answered())) {
-        land(sailing);
-    }
-    board(boarding);
-    if (sailing.under_way()) {
-        land(sailing);
-    }
-    if (boarding.under_way()) {
-        boarding_ = 1 - boarding_;
-    }
+    serve_awake();
     bury();
     tick_all();
     bury();

@@ -81,7 +81,7 @@ class Gateway final : public Hub, public Observed {
               enclave, [this] { return host::enclave::Root::open(options_.home); },
               [this](Enclave& /*fresh*/) { return revive(); })
         , control_(shared.loop, *this)
-        , voyages_{Voyage(enclave, 0), Voyage(enclave, 1)}
+        , voyage_(enclave)
     {
     }
     ~Gateway() { links_.clear(); }
@@ -107,9 +107,8 @@ class Gateway final : public Hub, public Observed {
     void tell_chamber();
     void start_feeder();
     void turn();
-    void wait_for_work(Voyage& sailing);
-    void board(Voyage& voyage);
-    void land(Voyage& voyage);
+    void serve_awake();
+    void sail(Clock::time_point now);
     void tick_all();
     void end_refused_sessions();
     void bury();
@@ -169,8 +168,7 @@ class Gateway final : public Hub, public Observed {
     Clock::time_point next_tick_ = Clock::now();
     std::uint64_t ticks_ = 0;
     std::uint64_t turns_ = 0;
-    std::array<Voyage, 2> voyages_;
-    std::size_t boarding_ = 0; // of the two; the other one sails, or nothing does
+    Voyage voyage_; // empty between two turns
     host::vm::CopyWatch copy_watch_{host::vm::read_clocks()};
 };
 

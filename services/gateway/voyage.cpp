@@ -27,9 +27,8 @@ constexpr Request alone(Request request) noexcept
 
 } // namespace
 
-Voyage::Voyage(Enclave& enclave, std::size_t index)
+Voyage::Voyage(Enclave& enclave)
     : enclave_(enclave)
-    , index_(index)
 {
     messages_.reserve(2 * messages_max);
     runs_.reserve(2 * messages_max);
@@ -56,7 +55,6 @@ Voyage::Message& Voyage::add(Request request, std::uint32_t session, std::size_t
     auto& run = runs_.back();
     ++run.messages;
     run.input_bytes += input_bytes;
-    input_bytes_ += input_bytes;
     run.answer_bytes += answer_bytes;
     auto& message = messages_.emplace_back();
     message.run = runs_.size() - 1;
@@ -114,33 +112,10 @@ void Voyage::make_calls()
     }
 }
 
-void Voyage::depart()
+void Voyage::sail()
 {
     make_calls();
-    under_way_ = true;
-    std::span<Enclave::Call> rest(calls_);
-    while (!rest.empty()) {
-        const auto flight = enclave_.submit(rest);
-        if (flight.taken == 0) { // the ring is full
-            enclave_.call_many(rest);
-            return;
-        }
-        last_ = flight;
-        rest = rest.subspan(flight.taken);
-    }
-}
-
-bool Voyage::answered() const
-{
-    return enclave_.answered(last_);
-}
-
-void Voyage::arrive()
-{
-    if (under_way_) {
-        enclave_.reap(last_);
-        under_way_ = false;
-    }
+    enclave_.call_many(calls_);
 }
 
 // Of a run the chamber opens as many as are good.
@@ -166,7 +141,6 @@ std::uint32_t Voyage::flags(Ticket ticket) const noexcept
 
 void Voyage::clear()
 {
-    arrive();
     links.clear();
     passing.clear();
     messages_.clear();
@@ -175,8 +149,7 @@ void Voyage::clear()
     outputs_.clear();
     calls_.clear();
     rooms_.clear();
-    last_ = {};
-    produced_count_ = processed_count_ = input_bytes_ = 0;
+    produced_count_ = processed_count_ = 0;
 }
 
 } // namespace caisson::services::gateway

@@ -1,5 +1,5 @@
-// Voyage: the messages of all links of one turn on their way through the chamber, those of a session as one request, so
-// that the chamber works on them while the next turn is read and the one before it is written. One thread.
+// Voyage: the messages of all links of one turn on their way through the chamber and back, those of a session as one
+// request. One thread.
 #pragma once
 
 #include "airlock/curve/requests.hpp"
@@ -27,15 +27,11 @@ class Voyage {
   public:
     static constexpr std::size_t messages_max = 2048; // of each direction
 
-    // `index`: 0 or 1, by which links tell their two voyages apart.
-    Voyage(host::enclave::Enclave& enclave, std::size_t index);
-    ~Voyage() { arrive(); }
+    explicit Voyage(host::enclave::Enclave& enclave);
     Voyage(const Voyage&) = delete;
     Voyage& operator=(const Voyage&) = delete;
 
-    [[nodiscard]] std::size_t index() const noexcept { return index_; }
-
-    // Room for answers, here so that a link may go before they come.
+    // Room for answers.
     [[nodiscard]] Buffer& room(std::size_t bytes);
 
     using Ticket = std::size_t;
@@ -55,23 +51,16 @@ class Voyage {
         return messages_max - std::max(produced_count_, processed_count_);
     }
 
-    // Of its inputs.
-    [[nodiscard]] std::size_t input_bytes() const noexcept { return input_bytes_; }
+    // Through the chamber and back.
+    void sail();
 
-    // Hands all of it to the chamber; from here on the inputs are not looked at any more.
-    void depart();
-    [[nodiscard]] bool under_way() const noexcept { return under_way_; }
-    // Whether `arrive` does not have to wait.
-    [[nodiscard]] bool answered() const;
-    void arrive();
-
-    // After `arrive`. An answer fills what it was given, or it is none.
+    // After `sail`. An answer fills what it was given, or it is none.
     [[nodiscard]] Status outcome(Ticket ticket) const;
     [[nodiscard]] std::uint32_t flags(Ticket ticket) const noexcept; // of a text
 
     void clear();
 
-    std::vector<Link*> links;     // whoever is to be told when it is back
+    std::vector<Link*> links;     // whoever is to be told then
     std::vector<Passing> passing; // of all links
 
   private:
@@ -97,18 +86,14 @@ class Voyage {
     void make_calls();
 
     host::enclave::Enclave& enclave_; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
-    std::size_t index_;
-    std::vector<Message> messages_; // these five are never moved: they have their largest size from the start
+    std::vector<Message> messages_;   // these five are never moved: they have their largest size from the start
     std::vector<Run> runs_;
     std::vector<Bytes> inputs_;
     std::vector<MutableBytes> outputs_;
     std::vector<host::enclave::Enclave::Call> calls_;
     std::deque<Buffer> rooms_;
-    host::enclave::Enclave::Flight last_;
     std::size_t produced_count_ = 0;
     std::size_t processed_count_ = 0;
-    std::size_t input_bytes_ = 0;
-    bool under_way_ = false;
 };
 
 } // namespace caisson::services::gateway

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -118,6 +119,30 @@ std::string status_of(::pid_t pid, const std::string& name)
     while (std::getline(status, line) && !line.starts_with(name + ":")) {
     }
     return line;
+}
+
+TEST_F(ProcessEnclaveTest, a_chamber_beside_its_host_runs_on_the_cpu_of_who_wakes_it_also_after_a_restart)
+{
+    const auto root = Root::open_file(folder_ / "root.key");
+    ASSERT_TRUE(root) << root.error().what;
+    EnclaveOptions options;
+    options.chamber = ChamberKind::null;
+    options.images = CAISSON_TEST_IMAGES;
+    options.waiting = Waiting::beside;
+    const auto enclave = Enclave::open(options, *root);
+    ASSERT_TRUE(enclave) << enclave.error().what;
+    const auto cpus = [&enclave] {
+        cpu_set_t set;
+        EXPECT_EQ(::sched_getaffinity((*enclave)->facts().pid, sizeof set, &set), 0);
+        return CPU_COUNT(&set);
+    };
+    for (int start = 0; start < 2; ++start) {
+        for (int call = 0; call < 100; ++call) { // the first ones may find it awake
+            EXPECT_EQ(answer_of(**enclave, Request::echo, Buffer{1, 2, 3}), (Buffer{1, 2, 3}));
+        }
+        EXPECT_EQ(cpus(), 1);
+        ASSERT_TRUE((*enclave)->restart(*root));
+    }
 }
 
 TEST_F(ProcessEnclaveTest, a_host_that_blocks_signals_has_a_chamber_with_none_blocked)

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sched.h>
+
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -105,6 +107,33 @@ TEST_F(RingClientTest, an_answer_arrives_and_leaves_no_copy_in_the_arena)
     for (std::size_t index = 0; index < 512; ++index) {
         ASSERT_EQ(ring_->arenas[0][index], 0) << index;
     }
+}
+
+TEST_F(RingClientTest, who_wakes_a_sleeping_chamber_brings_it_to_the_own_cpu_once)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, 0);
+    std::vector<int> brought;
+    client.bring_beside([&brought](int cpu) { brought.push_back(cpu); });
+    EXPECT_TRUE(client.call(1, input_, output_));
+    EXPECT_TRUE(brought.empty()) << "it was awake";
+    ring_->chamber_asleep = 1;
+    cpu_set_t before;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+    const int cpu = ::sched_getcpu();
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(cpu), &one);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+    EXPECT_TRUE(client.call(1, input_, output_));
+    EXPECT_TRUE(client.call(1, input_, output_));
+    EXPECT_EQ(brought, std::vector{cpu});
+    client.abandon();
+    client.reopen();
+    ring_->chamber_asleep = 1; // another process
+    EXPECT_TRUE(client.call(1, input_, output_));
+    EXPECT_EQ(brought, (std::vector{cpu, cpu}));
+    ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 TEST_F(RingClientTest, more_calls_than_slots_and_arena_hold_are_all_answered)

@@ -104,7 +104,8 @@ class LinkTest : public testing::Test {
         static_cast<void>(strangers_->take(Link::Clock::now()));
         link_->gather(voyage_);
         crossing_.run();
-        link_->depart(voyage_);
+        link_->take_answer();
+        link_->settle();
         crossing_.clear();
     }
     // All that came, and whether the connection was closed behind it.
@@ -136,7 +137,7 @@ class LinkTest : public testing::Test {
     std::optional<Log> log_to_;
     std::optional<TestHub> hub_;
     std::shared_ptr<Route> route_ = std::make_shared<Route>();
-    Voyage voyage_{enclave_, 0};
+    Voyage voyage_{enclave_};
     std::optional<Link> link_;
     std::array<int, 2> log_{};
     int peer_ = -1;
