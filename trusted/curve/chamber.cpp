@@ -51,6 +51,10 @@ const airlock::Row<Chamber> Chamber::table_[] = {
      in_states(SessionState::open, SessionState::open_opening), nullptr, nullptr, join<&Chamber::produce_message>},
     {number(Request::process_message), "ProcessMessage", id + 33, payload,
      in_states(SessionState::open, SessionState::open_sealing), nullptr, nullptr, join<&Chamber::process_message>},
+    {number(Request::e2e_produce_message), "E2eProduceMessage", 2 * id, 2 * id + e2e::text_bytes_max,
+     in_states(SessionState::open), state_of_e2e_session, nullptr, join<&Chamber::e2e_produce_message>},
+    {number(Request::e2e_process_message), "E2eProcessMessage", id + e2e::head_bytes, payload,
+     in_states(SessionState::open), state_of_e2e_session, nullptr, join<&Chamber::e2e_process_message>},
     {number(Request::produce_messages), "ProduceMessages", 3 * id, payload,
      in_states(SessionState::open, SessionState::open_opening), nullptr, nullptr, join<&Chamber::produce_messages>},
     {number(Request::process_messages), "ProcessMessages", 2 * id + 33, payload,
@@ -131,10 +135,6 @@ const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::box_open), "BoxOpen", 2 * key + nonce + tag, payload, any, nullptr, handle<&Chamber::box_open>},
     {number(Request::beforenm), "Beforenm", 2 * key, 2 * key, any, nullptr, handle<&Chamber::beforenm>},
 
-    {number(Request::e2e_produce_message), "E2eProduceMessage", 2 * id, 2 * id + e2e::text_bytes_max,
-     in_states(SessionState::open), state_of_e2e_session, handle<&Chamber::e2e_produce_message>},
-    {number(Request::e2e_process_message), "E2eProcessMessage", id + e2e::head_bytes, payload,
-     in_states(SessionState::open), state_of_e2e_session, handle<&Chamber::e2e_process_message>},
     {number(Request::e2e_open_client), "E2eOpenClient", 2 * id + key, 2 * id + key, any, nullptr,
      handle<&Chamber::e2e_open_client>},
     {number(Request::e2e_produce_hello), "E2eProduceHello", id, id,
@@ -207,6 +207,8 @@ bool Chamber::comes_after_all(const airlock::Exchange& exchange) const noexcept
     case Request::box_keypair:
     case Request::process_hello:
     case Request::process_initiate: return false;
+    case Request::e2e_produce_message:
+    case Request::e2e_process_message: return packet_is_alone(exchange);
     case Request::produce_hello:
     case Request::process_welcome:
     case Request::produce_initiate: {
@@ -244,6 +246,7 @@ airlock::Answer Chamber::answer(std::uint32_t request, MutableBytes input, Mutab
 void Chamber::run_batches() noexcept
 {
     messages_.run(sessions_);
+    packets_.run();
     pairs_.run(shim_keys_);
     handshakes_.run();
 }

@@ -11,6 +11,7 @@
 #include "trusted/curve/handshakes.hpp"
 #include "trusted/curve/key_table.hpp"
 #include "trusted/curve/message_batch.hpp"
+#include "trusted/curve/packet_batch.hpp"
 #include "trusted/curve/pair_batch.hpp"
 #include "trusted/curve/session.hpp"
 #include "trusted/curve/shim_keys.hpp"
@@ -120,8 +121,13 @@ class Chamber {
     Result<std::size_t> e2e_process_initiate(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> e2e_produce_ready(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> e2e_process_ready(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> e2e_produce_message(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> e2e_process_message(Bytes input, MutableBytes output) noexcept;
+    void e2e_produce_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void e2e_process_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void note_packet(airlock::Exchange& exchange, const Status& joined) noexcept;
+    [[nodiscard]] Status join_sealing(airlock::Exchange& exchange) noexcept;
+    [[nodiscard]] Status join_opening(airlock::Exchange& exchange) noexcept;
+    // PacketBatch::must_be_alone, of a request; false where it is about no session.
+    [[nodiscard]] bool packet_is_alone(const airlock::Exchange& exchange) const noexcept;
     Result<std::size_t> e2e_rekey(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> e2e_close_session(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> e2e_produce_fanout(Bytes input, MutableBytes output) noexcept;
@@ -165,6 +171,7 @@ class Chamber {
     LinesAhead ahead_;
     PairBatch pairs_;
     E2eSessions e2e_sessions_;
+    PacketBatch packets_;
     Letters letters_;
     ArenaTable<Access, access_lists_max> lists_;
     ArenaTable<Gate, gates_max> gates_;

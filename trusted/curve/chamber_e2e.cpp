@@ -50,14 +50,35 @@ Result<std::uint32_t> Chamber::state_of_e2e_session(const Chamber& chamber, Byte
     return static_cast<std::uint32_t>(found->curve.state);
 }
 
-// [E2E-15]
+// [E2E-15] What waits for the session comes before its end.
 Status Chamber::check_e2e_gate(E2eSession& session) noexcept
 {
-    if (session.curve.gate != nullptr && !session.curve.gate->permits_message(session.curve.peer, runtime_.ticks())) {
-        E2eSessions::close(session);
-        return fail(Kind::unacceptable, "the peer's node is not trusted now");
+    if (session.curve.gate == nullptr || session.curve.gate->permits_message(session.curve.peer, runtime_.ticks())) {
+        return {};
     }
-    return {};
+    const auto id = session.curve.id;
+    packets_.run();
+    if (session.curve.id != id) {
+        return fail(Kind::missing, "a packet before this one ended the session");
+    }
+    E2eSessions::close(session);
+    return fail(Kind::unacceptable, "the peer's node is not trusted now");
+}
+
+bool Chamber::packet_is_alone(const airlock::Exchange& exchange) const noexcept
+{
+    const auto subject = read_subject(exchange.input);
+    const auto session = subject ? e2e_sessions_.find(subject->id) : std::unexpected(subject.error());
+    if (!session) {
+        return false;
+    }
+    if (exchange.request == static_cast<std::uint32_t>(airlock::curve::Request::e2e_produce_message)) {
+        Reader reader(subject->rest);
+        const auto flags = read_flags(reader);
+        return flags && PacketBatch::must_be_alone(**session, *flags);
+    }
+    const auto packet = e2e::read_packet(subject->rest);
+    return packet && PacketBatch::must_be_alone(**session, *packet);
 }
 
 Result<std::size_t> Chamber::e2e_open_client(Bytes input, MutableBytes output) noexcept
@@ -190,32 +211,56 @@ Result<std::size_t> Chamber::e2e_process_ready(Bytes input, MutableBytes output)
     return E2eId::size + opened->text_bytes;
 }
 
-Result<std::size_t> Chamber::e2e_produce_message(Bytes input, MutableBytes output) noexcept
+Status Chamber::join_sealing(airlock::Exchange& exchange) noexcept
 {
-    const auto subject = TRY(read_subject(input));
+    const auto subject = TRY(read_subject(exchange.input));
     auto* session = TRY(e2e_sessions_.find(subject.id));
     Reader reader(subject.rest);
     const auto flags = TRY(read_flags(reader));
     TRY(check_text(reader.rest()));
     TRY(check_e2e_gate(*session));
-    const auto size = e2e_seal(*session, PacketType::data, flags, reader.rest(), output);
-    if ((flags & e2e::flag_close) != 0 && size) { // [E2E-12]
+    TRY(packets_.add_sealing(exchange, *session, flags));
+    if ((flags & e2e::flag_close) != 0) { // [E2E-12] nothing else waits
+        packets_.run();
         E2eSessions::close(*session);
     }
-    return size;
+    return {};
 }
 
-Result<std::size_t> Chamber::e2e_process_message(Bytes input, MutableBytes output) noexcept
+// Of a session that may end before it comes to this packet.
+void Chamber::note_packet(airlock::Exchange& exchange, const Status& joined) noexcept
+{
+    if (joined) {
+        return;
+    }
+    const auto subject = read_subject(exchange.input);
+    const auto session = subject ? e2e_sessions_.find(subject->id) : std::unexpected(subject.error());
+    if (session) {
+        packets_.add_refused(exchange, **session, joined.error());
+    } else {
+        exchange.answer.result = std::unexpected(joined.error());
+    }
+}
+
+void Chamber::e2e_produce_message(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    note_packet(exchange, join_sealing(exchange));
+}
+
+Status Chamber::join_opening(airlock::Exchange& exchange) noexcept
 {
     constexpr std::size_t head_bytes = id_bytes + sizeof(std::uint64_t);
-    const auto subject = TRY(read_subject(input));
+    const auto subject = TRY(read_subject(exchange.input));
     auto* session = TRY(e2e_sessions_.find(subject.id));
     const auto packet = TRY(e2e::read_packet(subject.rest));
-    if ((packet.type != PacketType::data && packet.type != PacketType::fanout) || output.size() < head_bytes) {
+    if ((packet.type != PacketType::data && packet.type != PacketType::fanout) || exchange.output.size() < head_bytes) {
         return fail(Kind::malformed, "a packet of data was expected");
     }
     TRY(check_e2e_gate(*session));
-    const auto opened = e2e_open(*session, packet, output.subspan(head_bytes));
+    if (!PacketBatch::must_be_alone(*session, packet)) {
+        return packets_.add_opening(exchange, *session, packet);
+    }
+    const auto opened = e2e_open(*session, packet, exchange.output.subspan(head_bytes));
     if (!opened) {
         if (opened.error().kind == Kind::conflict) { // [E2E-9] what is lost does not come back
             E2eSessions::close(*session);
@@ -225,10 +270,16 @@ Result<std::size_t> Chamber::e2e_process_message(Bytes input, MutableBytes outpu
     if ((opened->flags & e2e::flag_close) != 0) {
         E2eSessions::close(*session);
     }
-    Writer writer(output);
+    Writer writer(exchange.output);
     writer.write_le(std::uint32_t{opened->flags});
     writer.write_le(opened->counter);
-    return head_bytes + opened->text_bytes;
+    exchange.answer.result = head_bytes + opened->text_bytes;
+    return {};
+}
+
+void Chamber::e2e_process_message(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    note_packet(exchange, join_opening(exchange));
 }
 
 Result<std::size_t> Chamber::e2e_rekey(Bytes input, MutableBytes /*output*/) noexcept

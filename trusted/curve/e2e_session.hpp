@@ -25,6 +25,8 @@ struct E2eDirection {
     std::uint64_t epoch_text_bytes = 0;
     SharedKey previous; // of a receiver whose carrier reorders, for a while
     bool has_previous = false;
+    bool has_subkey = false;
+    crypto::BoxSubkey subkey; // e2e_place.hpp's data_subkey
 };
 
 struct E2eSession {
@@ -93,6 +95,7 @@ struct E2eOpened {
 // The text goes to the front of `text`, which needs one octet more than it. Fails: malformed, unauthentic; expired (was
 // there before); conflict (strict order, and packets before it are missing: the session cannot go on).
 [[nodiscard]] Result<E2eOpened> e2e_open(E2eSession& session, const Packet& packet, MutableBytes text) noexcept;
+[[nodiscard]] Result<E2eOpened> e2e_open_fanout(E2eSession& session, const Packet& packet, MutableBytes text) noexcept;
 
 // [E2E-11] The sender's key moves on. Fails: exhausted.
 [[nodiscard]] Status e2e_rekey(E2eSession& session) noexcept;

@@ -399,39 +399,7 @@ TEST_F(FanoutTest, a_fan_out_for_a_closed_session_is_not_made_and_moves_no_count
     EXPECT_TRUE(open_at(0, fan_out("y").bytes).ok());
 }
 
-struct GatedE2e : ::testing::Test, E2eWorld {
-    GatedE2e()
-    {
-        server = new_key(true);
-        trust(client.public_key);
-    }
-    void give_time()
-    {
-        protocol::TimeNonce nonce;
-        copy_bytes(nonce.bytes, ask(Request::time_nonce, {}).bytes);
-        Buffer token(protocol::time_token_bytes_max);
-        token.resize(*protocol::write_time_token(token, verifier.secret, {nonce, now_ms, 30'000, 1000}));
-        EXPECT_TRUE(ask(Request::accept_time_token, token).ok());
-    }
-    void trust(const CurveKey& key, protocol::TrustTier tier = protocol::TrustTier::affirming)
-    {
-        // A gate stands once its key is used.
-        ask(Request::e2e_open_client, join(server.id, u32(0), client.public_key.bytes));
-        now_ms += 1000;
-        give_time();
-        protocol::AttestationResult result;
-        result.issued_ms = now_ms;
-        result.expires_ms = now_ms + 60'000;
-        result.status = tier;
-        result.key_count = 1;
-        result.keys[0].key = key;
-        result.keys[0].platform = protocol::sgx::Platform::process;
-        Buffer document(protocol::attestation_result_bytes_max);
-        document.resize(*protocol::write_attestation_result(document, verifier.secret, result));
-        EXPECT_TRUE(ask(Request::accept_result, document).ok());
-    }
-    std::uint64_t now_ms = 10'000;
-};
+struct GatedE2e : ::testing::Test, GatedE2eWorld {};
 
 TEST_F(GatedE2e, a_trusted_peer_talks_and_falls_silent_with_its_trust) // [E2E-15]
 {

@@ -72,4 +72,39 @@ struct E2eWorld : World {
     }
 };
 
+// The server's key is gated, and the client trusted.
+struct GatedE2eWorld : E2eWorld {
+    GatedE2eWorld()
+    {
+        server = new_key(true);
+        trust(client.public_key);
+    }
+    void give_time()
+    {
+        protocol::TimeNonce nonce;
+        copy_bytes(nonce.bytes, ask(Request::time_nonce, {}).bytes);
+        Buffer token(protocol::time_token_bytes_max);
+        token.resize(*protocol::write_time_token(token, verifier.secret, {nonce, now_ms, 30'000, 1000}));
+        EXPECT_TRUE(ask(Request::accept_time_token, token).ok());
+    }
+    void trust(const CurveKey& key, protocol::TrustTier tier = protocol::TrustTier::affirming)
+    {
+        // A gate stands once its key is used.
+        ask(Request::e2e_open_client, join(server.id, u32(0), client.public_key.bytes));
+        now_ms += 1000;
+        give_time();
+        protocol::AttestationResult result;
+        result.issued_ms = now_ms;
+        result.expires_ms = now_ms + 60'000;
+        result.status = tier;
+        result.key_count = 1;
+        result.keys[0].key = key;
+        result.keys[0].platform = protocol::sgx::Platform::process;
+        Buffer document(protocol::attestation_result_bytes_max);
+        document.resize(*protocol::write_attestation_result(document, verifier.secret, result));
+        EXPECT_TRUE(ask(Request::accept_result, document).ok());
+    }
+    std::uint64_t now_ms = 10'000;
+};
+
 } // namespace caisson::trusted::curve::test
