@@ -110,6 +110,15 @@ class Enclave {
         // What follows `input`, and where the answer goes on when `output` is full. `result` counts all of it.
         Pieces<Bytes> more_input = {};
         Pieces<MutableBytes> more_output = {};
+        // False: what crosses lies in memory of the caller that nobody wipes either, so the ring's copy is left to be
+        // written over.
+        bool is_wiped = true;
+        // Not 0: the answer, so large at most, is copied nowhere. `reap` says in `answer` where in the ring it lies,
+        // until `release`; the chamber can change it there, so whoever looks at it copies it first. Where somebody
+        // needs the room before that, it is in `kept`.
+        std::size_t lent_bytes = 0;
+        Bytes answer = {};
+        std::vector<std::uint8_t> kept = {};
     };
     virtual void call_many(std::span<Call> calls) = 0;
 
@@ -123,6 +132,8 @@ class Enclave {
     [[nodiscard]] virtual Flight submit(std::span<Call> calls) = 0; // does not wait
     [[nodiscard]] virtual bool answered(const Flight& flight) = 0;  // reap does not have to wait
     virtual void reap(const Flight& flight) = 0;                    // waits until each result of it is filled in
+    // The answers that `reap` has lent, of this flight and of those before it, are not looked at any more.
+    virtual void release(const Flight& /*flight*/) {}
 
     [[nodiscard]] virtual const EnclaveFacts& facts() const noexcept = 0;
     [[nodiscard]] virtual bool alive() noexcept = 0;

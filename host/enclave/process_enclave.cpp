@@ -186,6 +186,7 @@ class ProcessEnclave final : public Enclave {
     [[nodiscard]] Flight submit(std::span<Call> calls) override { return client_.submit(calls); }
     [[nodiscard]] bool answered(const Flight& flight) override { return client_.answered(flight); }
     void reap(const Flight& flight) override { client_.reap(flight); }
+    void release(const Flight& flight) override { client_.release(flight); }
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override;
     [[nodiscard]] int ring_fd() const noexcept override { return memory_.descriptor(); }

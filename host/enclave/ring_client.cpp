@@ -34,6 +34,9 @@ constexpr std::uint32_t slots_ahead = 32;                  // asked for before t
 constexpr std::size_t ahead_bytes = std::size_t{2} << 10U; // of answers, asked for before they are looked at
 static_assert(2 * airlock::payload_bytes_max + 128 <= airlock::lane_arena_bytes &&
               batch_max <= airlock::slots_per_lane);
+// More is not lent. What is left is in two parts at most, and the larger one takes any call.
+constexpr std::size_t lent_bytes_max = airlock::lane_arena_bytes / 2;
+static_assert(2 * airlock::payload_bytes_max + 128 <= (airlock::lane_arena_bytes - lent_bytes_max) / 2);
 
 constexpr Error gone_error{Kind::unavailable, "the chamber has ended or does not answer"};
 
@@ -52,10 +55,15 @@ bool fits_the_airlock(const Call& call) noexcept
     return input_bytes_of(call) <= airlock::payload_bytes_max;
 }
 
+std::size_t capacity_of(const Call& call) noexcept
+{
+    return call.lent_bytes > 0 ? call.lent_bytes : call.output.size() + call.more_output.bytes();
+}
+
 // What a call gets of the arena for its answer, however large its own buffer is.
 std::size_t room_of(const Call& call) noexcept
 {
-    return std::min(call.output.size() + call.more_output.bytes(), airlock::payload_bytes_max);
+    return std::min(capacity_of(call), airlock::payload_bytes_max);
 }
 
 // Never nothing, so that no two flights begin at the same place.
@@ -166,7 +174,15 @@ void RingClient::reap(const Enclave::Flight& flight)
 {
     const std::scoped_lock lock(mutex_);
     while (landed_ < std::min(flight.number, departed_)) {
-        land_oldest();
+        land_oldest(true);
+    }
+}
+
+void RingClient::release(const Enclave::Flight& flight)
+{
+    const std::scoped_lock lock(mutex_);
+    if (flight.number >= lent_.last) {
+        lent_ = {};
     }
 }
 
@@ -198,16 +214,19 @@ Enclave::Flight RingClient::take_off(std::span<Call> calls)
 // Flights lie one behind the other. From the start again as soon as what is wanted fits there: few lines, always warm.
 RingClient::Place RingClient::place_for(std::size_t wanted) const noexcept
 {
-    if (in_flight() == 0) {
+    const bool lends = lent_.last != 0;
+    if (in_flight() == 0 && !lends) {
         return {0, airlock::lane_arena_bytes};
     }
-    const auto first = oldest().begin;
     const auto& newest = flights_[(departed_ - 1) % flights_max];
-    if (newest.begin < first) {
-        return {newest.end, first - newest.end};
+    const auto first = lends ? lent_.begin : oldest().begin;
+    const auto last = in_flight() == 0 ? lent_.last_begin : newest.begin;
+    const auto end = in_flight() == 0 ? lent_.end : newest.end;
+    if (last < first) {
+        return {end, first - end};
     }
     const Place front{0, first};
-    const Place behind{newest.end, airlock::lane_arena_bytes - newest.end};
+    const Place behind{end, airlock::lane_arena_bytes - end};
     if (front.size > 0 && (wanted <= front.size || front.size > behind.size)) {
         return front;
     }
@@ -282,13 +301,14 @@ void RingClient::show(std::uint32_t first, std::uint32_t end) noexcept
 
 // Lines that the chamber has written travel many at once instead of one after the other; we read and then wipe them.
 // Waits for the last answer of the flight, not for each few: a line that one side polls costs the other side's store.
-void RingClient::land_oldest()
+void RingClient::land_oldest(bool lends)
 {
     if (in_flight() == 0) {
         return;
     }
     const auto& flight = oldest();
     const auto answered = gone_ ? Status(std::unexpected(gone_error)) : wait_for(flight);
+    lends = lends && answered && lend(flight);
     auto* arena = ring_.arenas[0];
     auto at = flight.begin;
     auto slot = flight.first_slot;
@@ -297,11 +317,17 @@ void RingClient::land_oldest()
         if (!fits_the_airlock(call)) {
             continue;
         }
+        const Where where{at, at + rounded_up(input_bytes_of(call))};
         const auto wanted = std::min(at + arena_bytes_of(call) + ahead_bytes, flight.end);
+        near = std::max(near, call.lent_bytes > 0 ? wanted : (call.is_wiped ? where.input : where.output));
         take_over(arena + near, wanted - near);
         near = wanted;
         take_over(&lane_.slots[(slot + slots_ahead) % airlock::slots_per_lane]);
-        finish(call, {at, at + rounded_up(input_bytes_of(call))}, slot, answered);
+        finish(call, where, slot, answered);
+        if (!lends && !call.answer.empty()) {
+            call.kept.assign(call.answer.begin(), call.answer.end());
+            call.answer = call.kept;
+        }
         at += arena_bytes_of(call);
         ++slot;
     }
@@ -317,12 +343,34 @@ void RingClient::finish(Call& call, Where where, std::uint32_t slot, const Statu
     auto* arena = ring_.arenas[0];
     call.result = answered ? outcome_of(lane_.slots[slot % airlock::slots_per_lane], room_of(call))
                            : Result<std::size_t>(std::unexpected(answered.error()));
-    wipe({arena + where.input, input_bytes_of(call)});
-    if (call.result) {
+    call.answer = {};
+    if (call.is_wiped) {
+        wipe({arena + where.input, input_bytes_of(call)});
+    }
+    if (call.result && call.lent_bytes > 0) {
+        call.answer = {arena + where.output, *call.result};
+    } else if (call.result) {
         const auto size = *call.result;
         call.result = take_answer(call, arena + where.output, size);
-        wipe({arena + where.output, size});
+        if (call.is_wiped) {
+            wipe({arena + where.output, size});
+        }
     }
+}
+
+// Whether what the flight answers may stay where it is: it has such answers, and enough room is left for others.
+bool RingClient::lend(const InFlight& flight) noexcept
+{
+    if (std::none_of(flight.calls.begin(), flight.calls.end(), [](const Call& call) { return call.lent_bytes > 0; })) {
+        return false;
+    }
+    const auto begin = lent_.last != 0 ? lent_.begin : flight.begin;
+    const auto bytes = flight.end > begin ? flight.end - begin : airlock::lane_arena_bytes - begin + flight.end;
+    if (bytes > lent_bytes_max) {
+        return false;
+    }
+    lent_ = {flight.number, begin, flight.begin, flight.end};
+    return true;
 }
 
 // The chamber looks at the turns after it has said that it sleeps, we look whether it sleeps after the turns are there:

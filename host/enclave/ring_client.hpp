@@ -35,10 +35,11 @@ class RingClient {
     [[nodiscard]] Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output);
     void call_many(std::span<Enclave::Call> calls);
 
-    // See Enclave::submit, answered and reap.
+    // See Enclave::submit, answered, reap and release.
     [[nodiscard]] Enclave::Flight submit(std::span<Enclave::Call> calls);
     [[nodiscard]] bool answered(const Enclave::Flight& flight);
     void reap(const Enclave::Flight& flight);
+    void release(const Enclave::Flight& flight);
 
     // Asks the chamber to end.
     void stop() noexcept;
@@ -69,6 +70,13 @@ class RingClient {
         std::size_t input = 0;
         std::size_t output = 0;
     };
+    // The range of the arena that is lent: from the first such flight that landed to the last.
+    struct Lent {
+        std::uint64_t last = 0; // its flight's number; 0: nothing is lent
+        std::size_t begin = 0;
+        std::size_t last_begin = 0;
+        std::size_t end = 0;
+    };
 
     // All of these require the lock.
     [[nodiscard]] Enclave::Flight take_off(std::span<Enclave::Call> calls);
@@ -78,8 +86,9 @@ class RingClient {
     void lay_out(const Enclave::Call& call, const InFlight& flight) noexcept;
     void show(std::uint32_t first, std::uint32_t end) noexcept;
     // Waits for the oldest flight, then walks over its calls as `publish` did.
-    void land_oldest();
+    void land_oldest(bool lends = false);
     void finish(Enclave::Call& call, Where where, std::uint32_t slot, const Status& answered);
+    [[nodiscard]] bool lend(const InFlight& flight) noexcept;
     [[nodiscard]] Status wait_for(const InFlight& flight);
     [[nodiscard]] bool spin_for(const InFlight& flight) const noexcept;
     [[nodiscard]] bool give_way_for(const InFlight& flight) const noexcept;
@@ -102,6 +111,7 @@ class RingClient {
     std::array<InFlight, flights_max> flights_{}; // first in, first out: a lane is answered in order
     std::uint64_t departed_ = 0;
     std::uint64_t landed_ = 0;
+    Lent lent_;
     std::uint32_t head_ = 0;  // ours; the copy in the ring is for the chamber
     std::uint32_t freed_ = 0; // slots before this one may be written again
     bool gone_ = false;

@@ -249,7 +249,8 @@ bool Link::drains(const End& from) const noexcept
 void Link::settle()
 {
     for (auto* end : {&outer_, &plain_}) {
-        if (stage_ != Stage::ended && end->stream.open() && !end->gone && !end->stream.flush()) {
+        const bool may_send = end->stream.open() && !end->gone && !end->stream.is_blocked();
+        if (stage_ != Stage::ended && may_send && !end->stream.flush()) {
             this->end(Reason::closed, "a connection broke");
         }
     }

@@ -196,7 +196,17 @@ class Link {
     [[nodiscard]] Result<Passage> take_command(End& from, const End& to, Bytes body);
     void say(End& to, Bytes command);
     void write_said(End& to);
-    [[nodiscard]] Status pass_on(const Voyage& voyage, const Passing& one, MutableBytes room, std::size_t& written);
+    // The frames of a flow on their way out: its room as far as it is written, and what lies in the ring between.
+    struct Outgoing {
+        MutableBytes room;
+        std::size_t written = 0;
+        std::size_t given = 0;                              // of the room, in pieces
+        std::vector<std::vector<std::uint8_t>> copies = {}; // of commands in the ring
+    };
+    [[nodiscard]] Status pass_on(const Voyage& voyage, const Passing& one, Outgoing& out);
+    void add_lent(Outgoing& out, Bytes piece);
+    static void lay_out(Passing& one, std::size_t body_bytes, Flow& flow);
+    void give(End& to, const Flow& flow, const Outgoing& out);
     void beat(End& end, Clock::time_point now);
 
     // link_large.cpp

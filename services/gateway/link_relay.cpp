@@ -138,6 +138,16 @@ void Link::take_frames(End& from, Flow& flow, std::size_t body_bytes_max, Take t
     }
 }
 
+// Where a frame's octets will be: behind those before it in the room, or, where there are many, in the ring until they
+// are sent, with room for the head alone.
+void Link::lay_out(Passing& one, std::size_t body_bytes, Flow& flow)
+{
+    one.head_bytes = head_bytes_of(body_bytes);
+    one.at = flow.room_bytes;
+    one.lent = one.text_bytes > Voyage::copied_bytes_max + 1;
+    flow.room_bytes += one.head_bytes + (one.lent ? 0 : body_bytes);
+}
+
 void Link::gather_inward(Voyage& voyage)
 {
     if (!may_board(outer_, plain_)) {
@@ -148,7 +158,6 @@ void Link::gather_inward(Voyage& voyage)
     auto& flow = inward_;
     flow.first = passing.size();
     boarding_room_ = voyage.room_for_messages();
-    std::size_t total = 0;
     std::vector<Bytes>& bodies = hub_.bodies;
     bodies.clear();
     take_frames(outer_, flow, std::min<std::size_t>(message_body_bytes_max, route_->config.message_bytes_max),
@@ -158,9 +167,8 @@ void Link::gather_inward(Voyage& voyage)
                     }
                     Passing one;
                     one.text_bytes = frame.body.size() - curve::message_overhead_bytes;
-                    one.head_bytes = head_bytes_of(one.text_bytes);
-                    one.at = total;
-                    total += one.head_bytes + one.text_bytes;
+                    lay_out(one, one.text_bytes, flow);
+                    flow.room_bytes += one.lent ? 1 : 0; // the octet of a subscription
                     passing.push_back(one);
                     bodies.push_back(frame.body);
                     ++flow.count;
@@ -169,12 +177,13 @@ void Link::gather_inward(Voyage& voyage)
     if (flow.count == 0) {
         return;
     }
-    flow.room_bytes = total;
-    flow.room = &voyage.room(total);
-    const auto room = flow.room->room(total);
+    flow.room = &voyage.room(flow.room_bytes);
+    const auto room = flow.room->room(flow.room_bytes);
     for (std::size_t index = 0; index < flow.count; ++index) {
         auto& one = passing[flow.first + index];
-        one.ticket = voyage.process(session_, bodies[index], room.subspan(one.at + one.head_bytes, one.text_bytes));
+        one.ticket =
+            one.lent ? voyage.process_lent(session_, bodies[index], one.text_bytes)
+                     : voyage.process(session_, bodies[index], room.subspan(one.at + one.head_bytes, one.text_bytes));
     }
 }
 
@@ -186,17 +195,13 @@ void Link::gather_outward(Voyage& voyage)
     auto& passing = voyage.passing;
     auto& flow = outward_;
     flow.first = passing.size();
-    std::size_t total = 0;
     auto& texts = hub_.texts;
     texts.clear();
     const auto add = [&](const Passage& passage) {
         Passing one;
         one.text_bytes = passage.octet.size() + passage.body.size();
-        const auto body_bytes = one.text_bytes + curve::message_overhead_bytes;
-        one.head_bytes = head_bytes_of(body_bytes);
-        one.at = total;
+        lay_out(one, one.text_bytes + curve::message_overhead_bytes, flow);
         one.counts = is_whole_message(passage.flags);
-        total += one.head_bytes + body_bytes;
         passing.push_back(one);
         texts.push_back({session_, inner_flags(passage.flags), passage.octet, passage.body});
         ++flow.count;
@@ -221,14 +226,14 @@ void Link::gather_outward(Voyage& voyage)
     if (flow.count == 0) {
         return;
     }
-    flow.room_bytes = total;
-    flow.room = &voyage.room(total);
-    const auto room = flow.room->room(total);
+    flow.room = &voyage.room(flow.room_bytes);
+    const auto room = flow.room->room(flow.room_bytes);
     for (std::size_t index = 0; index < flow.count; ++index) {
         auto& one = passing[flow.first + index];
         const auto body_bytes = one.text_bytes + curve::message_overhead_bytes;
         write_head(&room[one.at], 0, body_bytes); // MESSAGE travels as a message, as libzmq wants it
-        one.ticket = voyage.produce(texts[index], room.subspan(one.at + one.head_bytes, body_bytes));
+        one.ticket = one.lent ? voyage.produce_lent(texts[index], body_bytes)
+                              : voyage.produce(texts[index], room.subspan(one.at + one.head_bytes, body_bytes));
     }
 }
 
@@ -253,12 +258,16 @@ void Link::absorb_relay(const Voyage& voyage)
 }
 
 // Moves one text to where the frames before it end: some of those may have been commands that go no further.
-Status Link::pass_on(const Voyage& voyage, const Passing& one, MutableBytes room, std::size_t& written)
+Status Link::pass_on(const Voyage& voyage, const Passing& one, Outgoing& out)
 {
     TRY(voyage.outcome(one.ticket));
     const auto flags = plain_flags(voyage.flags(one.ticket));
-    Passage passage{true, flags, {}, room.subspan(one.at + one.head_bytes, one.text_bytes)};
+    const auto text = one.lent ? voyage.lent(one.ticket) : out.room.subspan(one.at + one.head_bytes, one.text_bytes);
+    Passage passage{true, flags, {}, text};
     if ((flags & zmtp::frame_command) != 0) {
+        if (one.lent) {
+            passage.body = out.copies.emplace_back(text.begin(), text.end());
+        }
         passage = TRY(take_command(outer_, plain_, passage.body));
         if (!passage.forward) {
             return {};
@@ -266,16 +275,41 @@ Status Link::pass_on(const Voyage& voyage, const Passing& one, MutableBytes room
     }
     const auto body_bytes = passage.octet.size() + passage.body.size(); // never more than the command had
     const auto head_bytes = head_bytes_of(body_bytes);
-    auto* const to = room.data() + written;
-    if (to + head_bytes + passage.octet.size() != passage.body.data()) {
-        std::memmove(to + head_bytes + passage.octet.size(), passage.body.data(), passage.body.size());
+    auto* const to = out.room.data() + out.written;
+    auto* const body = to + head_bytes + passage.octet.size();
+    if (!one.lent && body != passage.body.data()) {
+        std::memmove(body, passage.body.data(), passage.body.size());
     }
     copy_bytes({to + head_bytes, passage.octet.size()}, passage.octet);
     write_head(to, passage.flags, body_bytes);
-    written += head_bytes + body_bytes;
+    out.written += head_bytes + passage.octet.size() + (one.lent ? 0 : passage.body.size());
+    if (one.lent) {
+        add_lent(out, passage.body);
+    }
     traffic_.messages_in += is_whole_message(passage.flags) ? 1 : 0;
     traffic_.bytes_in += body_bytes;
     return {};
+}
+
+// What is written in the room goes before it.
+void Link::add_lent(Outgoing& out, Bytes piece)
+{
+    hub_.pieces.push_back(out.room.subspan(out.given, out.written - out.given));
+    hub_.pieces.push_back(piece);
+    out.given = out.written;
+}
+
+// From the ring straight to the socket; what that does not take is copied, for others want the ring's room.
+void Link::give(End& to, const Flow& flow, const Outgoing& out)
+{
+    if (out.given == 0) {
+        flow.room->commit(out.written);
+        to.stream.give(std::move(*flow.room));
+        return;
+    }
+    hub_.pieces.push_back(out.room.subspan(out.given, out.written - out.given));
+    to.stream.give(hub_.pieces);
+    hub_.pieces.clear();
 }
 
 void Link::absorb_inward(const Voyage& voyage)
@@ -283,16 +317,14 @@ void Link::absorb_inward(const Voyage& voyage)
     const auto flow = std::exchange(inward_, {});
     Status status = flow.broken;
     if (flow.count > 0) {
-        std::size_t written = 0;
-        const auto room = flow.room->room(flow.room_bytes);
+        Outgoing out{flow.room->room(flow.room_bytes)};
         for (std::size_t index = 0; index < flow.count; ++index) {
-            if (const auto passed = pass_on(voyage, voyage.passing[flow.first + index], room, written); !passed) {
+            if (const auto passed = pass_on(voyage, voyage.passing[flow.first + index], out); !passed) {
                 status = passed;
                 break;
             }
         }
-        flow.room->commit(written);
-        plain_.stream.give(std::move(*flow.room));
+        give(plain_, flow, out);
     }
     if (!status) {
         static_cast<void>(plain_.stream.flush()); // what was good before it
@@ -305,19 +337,23 @@ void Link::absorb_outward(const Voyage& voyage)
     const auto flow = std::exchange(outward_, {});
     Status status = flow.broken;
     if (flow.count > 0) {
-        std::size_t written = 0;
+        Outgoing out{flow.room->room(flow.room_bytes)};
         for (std::size_t index = 0; index < flow.count; ++index) {
             const auto& one = voyage.passing[flow.first + index];
             if (const auto produced = voyage.outcome(one.ticket); !produced) {
                 status = produced;
                 break;
             }
-            written = one.at + one.head_bytes + one.text_bytes + curve::message_overhead_bytes;
+            out.written = one.at + one.head_bytes;
+            if (one.lent) {
+                add_lent(out, voyage.lent(one.ticket));
+            } else {
+                out.written += one.text_bytes + curve::message_overhead_bytes;
+            }
             traffic_.messages_out += one.counts ? 1 : 0;
             traffic_.bytes_out += one.text_bytes;
         }
-        flow.room->commit(written);
-        outer_.stream.give(std::move(*flow.room));
+        give(outer_, flow, out);
     }
     if (!status) {
         static_cast<void>(outer_.stream.flush());

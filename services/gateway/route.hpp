@@ -74,6 +74,7 @@ struct Hub : Shared {
     bool hurried = false;      // others wait for a place among all handshakes: those under way have less time
     std::vector<Bytes> bodies; // of one link, while it gathers
     std::vector<Voyage::Text> texts;
+    std::vector<Bytes> pieces; // of what comes of them, in the ring and beside it
     // Sources in their handshake and over it.
     virtual void on_authenticated(Link& link) = 0;
     virtual void on_ended(Link& link) = 0;

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ using host::system_fault;
 
 constexpr std::size_t read_bytes_min = std::size_t{128} << 10U;
 constexpr std::size_t read_bytes_max = std::size_t{1} << 20U;
+constexpr std::size_t pieces_at_once_max = 64;
 constexpr int backlog = 4096; // the system cuts it to what it permits
 
 struct FreeAddresses {
@@ -135,6 +137,7 @@ Done check_transport(const Endpoint& endpoint)
 Stream::Stream(Stream&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1))
     , error_(other.error_)
+    , is_blocked_(other.is_blocked_)
     , read_bytes_(other.read_bytes_)
     , input_(std::move(other.input_))
     , output_(std::move(other.output_))
@@ -147,6 +150,7 @@ Stream& Stream::operator=(Stream&& other) noexcept
         close();
         descriptor_ = std::exchange(other.descriptor_, -1);
         error_ = other.error_;
+        is_blocked_ = other.is_blocked_;
         read_bytes_ = other.read_bytes_;
         input_ = std::move(other.input_);
         output_ = std::move(other.output_);
@@ -222,6 +226,7 @@ bool Stream::flush()
     }
     const auto waiting = output_.bytes();
     const auto sent = ::send(descriptor_, waiting.data(), waiting.size(), MSG_NOSIGNAL);
+    is_blocked_ = sent < static_cast<ssize_t>(waiting.size());
     if (sent < 0) {
         error_ = errno;
         return error_ == EAGAIN || error_ == EINTR || error_ == ENOTCONN;
@@ -250,6 +255,35 @@ void Stream::give(Buffer&& bytes)
     } else {
         output_.append(bytes.bytes());
         bytes.clear();
+    }
+}
+
+std::size_t Stream::send_pieces(std::span<const Bytes> pieces)
+{
+    std::array<iovec, pieces_at_once_max> vectors{};
+    const auto count = std::min(pieces.size(), vectors.size());
+    std::size_t offered = 0;
+    for (std::size_t index = 0; index < count; ++index) {
+        const auto& piece = pieces[index];
+        vectors[index] = {const_cast<std::uint8_t*>(piece.data()), piece.size()}; // it is only read
+        offered += piece.size();
+    }
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = count;
+    const auto sent = ::sendmsg(descriptor_, &message, MSG_NOSIGNAL);
+    const auto taken = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+    is_blocked_ = taken < offered && (sent >= 0 || errno == EAGAIN);
+    return taken;
+}
+
+void Stream::give(std::span<const Bytes> pieces)
+{
+    std::size_t taken = output_.size() == 0 ? send_pieces(pieces) : 0;
+    for (const auto& piece : pieces) {
+        const auto gone = std::min(piece.size(), taken);
+        taken -= gone;
+        output_.append(piece.subspan(gone));
     }
 }
 

@@ -59,9 +59,14 @@ class Stream {
     void write(Bytes bytes) { output_.append(bytes); }
     // The same, without a copy when nothing waits before them.
     void give(Buffer&& bytes);
+    // The same for octets that lie in pieces and soon elsewhere: what the socket takes at once is copied nowhere. What
+    // is wrong with it, the next flush says.
+    void give(std::span<const Bytes> pieces);
     // The outgoing octets, to be written in place.
     [[nodiscard]] Buffer& output() noexcept { return output_; }
     [[nodiscard]] std::size_t output_bytes() const noexcept { return output_.size(); }
+    // At the last try it did not take all: it takes more when it is writable again.
+    [[nodiscard]] bool is_blocked() const noexcept { return is_blocked_ && output_.size() > 0; }
     // On ipc: whether the other end has yet to read what was written. What it has not read when this closes, libzmq
     // may never read.
     [[nodiscard]] bool is_unread() const noexcept;
@@ -72,8 +77,11 @@ class Stream {
     [[nodiscard]] host::Outcome<::uid_t> peer_uid() const;
 
   private:
+    [[nodiscard]] std::size_t send_pieces(std::span<const Bytes> pieces);
+
     int descriptor_ = -1;
-    int error_ = 0;              // of the system, at the last read or write that failed
+    int error_ = 0; // of the system, at the last read or write that failed
+    bool is_blocked_ = false;
     std::size_t read_bytes_ = 0; // how much is asked for at once: more while all of it comes
     Buffer input_;
     Buffer output_;

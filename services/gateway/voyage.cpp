@@ -1,5 +1,6 @@
 #include "services/gateway/voyage.hpp"
 
+#include "core/check.hpp"
 #include "core/wire.hpp"
 
 namespace caisson::services::gateway {
@@ -13,6 +14,7 @@ constexpr std::size_t flags_bytes = sizeof(std::uint32_t);
 // Of a run: as much as stays in a core's nearest caches on its way, so that host and chamber work side by side on what
 // comes before and behind it.
 constexpr std::size_t run_bytes_max = std::size_t{16} << 10U;
+static_assert(Voyage::copied_bytes_max >= run_bytes_max); // what is lent is alone in its request
 
 constexpr std::uint32_t number(Request request) noexcept
 {
@@ -50,7 +52,7 @@ Voyage::Message& Voyage::add(Request request, std::uint32_t session, std::size_t
                        runs_.back().messages < airlock::curve::messages_per_request_max &&
                        runs_.back().input_bytes + input_bytes <= run_bytes_max;
     if (!joins) {
-        runs_.push_back({request, session, 0, 0, 0, inputs_.size(), outputs_.size()});
+        runs_.push_back({request, session, 0, 0, 0, false, inputs_.size(), outputs_.size()});
     }
     auto& run = runs_.back();
     ++run.messages;
@@ -62,31 +64,59 @@ Voyage::Message& Voyage::add(Request request, std::uint32_t session, std::size_t
     return message;
 }
 
-Voyage::Ticket Voyage::produce(const Text& text, MutableBytes body)
+Voyage::Message& Voyage::add_text(const Text& text, std::size_t body_bytes)
 {
     const auto text_bytes = text.first.size() + text.text.size();
-    auto& message = add(Request::produce_messages, text.session, size_bytes + flags_bytes + text_bytes, body.size());
+    auto& message = add(Request::produce_messages, text.session, size_bytes + flags_bytes + text_bytes, body_bytes);
     Writer writer(message.head);
     writer.write_le(static_cast<std::uint32_t>(text_bytes));
     writer.write_le(text.flags);
     writer.write_bytes(text.first);
     inputs_.push_back(writer.written());
     inputs_.push_back(text.text);
-    outputs_.push_back(body);
     ++produced_count_;
+    return message;
+}
+
+Voyage::Message& Voyage::add_body(std::uint32_t session, Bytes body, std::size_t text_bytes)
+{
+    auto& message = add(Request::process_messages, session, size_bytes + body.size(), flags_bytes + text_bytes);
+    Writer writer(message.head);
+    writer.write_le(static_cast<std::uint32_t>(body.size()));
+    inputs_.push_back(writer.written());
+    inputs_.push_back(body);
+    ++processed_count_;
+    return message;
+}
+
+Voyage::Ticket Voyage::produce(const Text& text, MutableBytes body)
+{
+    add_text(text, body.size());
+    outputs_.push_back(body);
     return messages_.size() - 1;
 }
 
 Voyage::Ticket Voyage::process(std::uint32_t session, Bytes body, MutableBytes text)
 {
-    auto& message = add(Request::process_messages, session, size_bytes + body.size(), flags_bytes + text.size());
-    Writer writer(message.head);
-    writer.write_le(static_cast<std::uint32_t>(body.size()));
-    inputs_.push_back(writer.written());
-    inputs_.push_back(body);
+    auto& message = add_body(session, body, text.size());
     outputs_.emplace_back(message.flags);
     outputs_.push_back(text);
-    ++processed_count_;
+    return messages_.size() - 1;
+}
+
+Voyage::Ticket Voyage::produce_lent(const Text& text, std::size_t body_bytes)
+{
+    CHECK(text.text.size() > copied_bytes_max);
+    add_text(text, body_bytes);
+    runs_.back().lent = has_lent_ = true;
+    return messages_.size() - 1;
+}
+
+Voyage::Ticket Voyage::process_lent(std::uint32_t session, Bytes body, std::size_t text_bytes)
+{
+    CHECK(text_bytes > copied_bytes_max);
+    add_body(session, body, text_bytes).lent_from = flags_bytes;
+    runs_.back().lent = has_lent_ = true;
     return messages_.size() - 1;
 }
 
@@ -109,13 +139,47 @@ void Voyage::make_calls()
             std::span<const Bytes>(inputs_).subspan(run.first_input, inputs_end - run.first_input));
         call.more_output = Enclave::Pieces<MutableBytes>(
             std::span<const MutableBytes>(outputs_).subspan(run.first_output, outputs_end - run.first_output));
+        call.is_wiped = false; // a gateway's own buffers have the same
+        call.lent_bytes = run.lent ? run.answer_bytes : 0;
     }
 }
 
 void Voyage::sail()
 {
     make_calls();
-    enclave_.call_many(calls_);
+    std::span<Enclave::Call> rest(calls_);
+    while (has_lent_ && !rest.empty()) {
+        const auto flight = enclave_.submit(rest);
+        if (flight.taken == 0) { // the ring is full: then nothing is lent
+            break;
+        }
+        last_ = flight;
+        rest = rest.subspan(flight.taken);
+    }
+    if (!rest.empty()) {
+        enclave_.call_many(rest);
+    }
+    enclave_.reap(last_);
+    take_lent_flags();
+}
+
+// Once, for the chamber could give others later.
+void Voyage::take_lent_flags()
+{
+    for (std::size_t index = 0; has_lent_ && index < messages_.size(); ++index) {
+        auto& message = messages_[index];
+        const auto& call = calls_[message.run];
+        if (message.lent_from > 0 && call.answer.size() >= flags_bytes) {
+            copy_bytes(message.flags, call.answer.first(flags_bytes));
+        }
+    }
+}
+
+Bytes Voyage::lent(Ticket ticket) const noexcept
+{
+    const auto& message = messages_[ticket];
+    const auto answer = calls_[message.run].answer;
+    return answer.subspan(std::min(message.lent_from, answer.size()));
 }
 
 // Of a run the chamber opens as many as are good.
@@ -141,6 +205,7 @@ std::uint32_t Voyage::flags(Ticket ticket) const noexcept
 
 void Voyage::clear()
 {
+    enclave_.release(last_);
     links.clear();
     passing.clear();
     messages_.clear();
@@ -149,6 +214,8 @@ void Voyage::clear()
     outputs_.clear();
     calls_.clear();
     rooms_.clear();
+    last_ = {};
+    has_lent_ = false;
     produced_count_ = processed_count_ = 0;
 }
 

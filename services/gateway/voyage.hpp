@@ -21,11 +21,14 @@ struct Passing {
     std::size_t head_bytes = 0;
     std::size_t text_bytes = 0;
     bool counts = false; // the last part of a message, not a command
+    bool lent = false;   // its octets lie in the ring, only its head in the room
 };
 
 class Voyage {
   public:
     static constexpr std::size_t messages_max = 2048; // of each direction
+    // A larger text is a request of its own, whose answer stays in the ring until `clear`: see `lent`.
+    static constexpr std::size_t copied_bytes_max = std::size_t{16} << 10U;
 
     explicit Voyage(host::enclave::Enclave& enclave);
     Voyage(const Voyage&) = delete;
@@ -46,6 +49,9 @@ class Voyage {
     Ticket produce(const Text& text, MutableBytes body);
     // From MESSAGE body to text.
     Ticket process(std::uint32_t session, Bytes body, MutableBytes text);
+    // The same, with so large an answer that stays in the ring. Requires: more than copied_bytes_max of text.
+    Ticket produce_lent(const Text& text, std::size_t body_bytes);
+    Ticket process_lent(std::uint32_t session, Bytes body, std::size_t text_bytes);
     [[nodiscard]] std::size_t room_for_messages() const noexcept
     {
         return messages_max - std::max(produced_count_, processed_count_);
@@ -57,6 +63,8 @@ class Voyage {
     // After `sail`. An answer fills what it was given, or it is none.
     [[nodiscard]] Status outcome(Ticket ticket) const;
     [[nodiscard]] std::uint32_t flags(Ticket ticket) const noexcept; // of a text
+    // Where in the ring the body or text is, until `clear`. The chamber may write there: copy before you look.
+    [[nodiscard]] Bytes lent(Ticket ticket) const noexcept;
 
     void clear();
 
@@ -69,6 +77,7 @@ class Voyage {
         std::size_t answer_end = 0; // in the answer to its run
         ByteArray<9> head{};        // before its octets: size, flags, an octet more
         ByteArray<4> flags{};       // of a text, as the chamber says
+        std::size_t lent_from = 0;  // in the answer, where it is lent
     };
     // A request.
     struct Run {
@@ -77,13 +86,17 @@ class Voyage {
         std::size_t messages = 0;
         std::size_t input_bytes = 0;
         std::size_t answer_bytes = 0;
+        bool lent = false;
         std::size_t first_input = 0; // of the pieces
         std::size_t first_output = 0;
     };
 
     Message& add(airlock::curve::Request request, std::uint32_t session, std::size_t input_bytes,
                  std::size_t answer_bytes);
+    Message& add_text(const Text& text, std::size_t body_bytes);
+    Message& add_body(std::uint32_t session, Bytes body, std::size_t text_bytes);
     void make_calls();
+    void take_lent_flags();
 
     host::enclave::Enclave& enclave_; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
     std::vector<Message> messages_;   // these five are never moved: they have their largest size from the start
@@ -94,6 +107,8 @@ class Voyage {
     std::deque<Buffer> rooms_;
     std::size_t produced_count_ = 0;
     std::size_t processed_count_ = 0;
+    host::enclave::Enclave::Flight last_; // whose answers are lent
+    bool has_lent_ = false;
 };
 
 } // namespace caisson::services::gateway

@@ -67,9 +67,9 @@ class World:
             self.gateway.process.terminate()
             raise Failed(f"nothing came for 10 s; the gateway said {self.gateway.finish(10)[2][-1500:]}") from error
 
-    def client(self, *topics, keys=None):
+    def client(self, *topics, keys=None, kind=zmq.SUB):
         public, secret = keys or zmq.curve_keypair()
-        client = self.context.socket(zmq.SUB)
+        client = self.context.socket(kind)
         client.linger, client.rcvhwm, client.rcvtimeo = 0, 0, 10000
         client.curve_publickey, client.curve_secretkey = public, secret
         client.curve_serverkey = self.key.encode()
@@ -125,6 +125,27 @@ def twenty_thousand_messages_arrive_whole_and_in_order(home):  # [ZMTP-5]
         for number in range(COUNT):
             got = client.recv_multipart()
             expect(got == [b"topic", b"%d" % number, b"", b"x" * (number % 700)], f"message {number} is {got!r:.80}")
+
+
+def large_parts_between_small_ones_arrive_whole_and_in_order_both_ways(home):  # [ZMTP-5] [GATE-19]
+    sizes = (0, 1, 300, 16384, 16385, 16386, 5, 65536, 0, 40000, 262144, 7, 262145, 20000, 20001) * 4
+    with World(home).start() as world:
+        topic = b"t" * 20000
+        client = world.client(topic)
+        world.expect_subscription(b"\x01" + topic)
+        for number, size in enumerate(sizes):
+            world.publisher.send_multipart([topic, b"%d" % number, bytes([number]) * size])
+        for number, size in enumerate(sizes):
+            got = client.recv_multipart()
+            expect(got == [topic, b"%d" % number, bytes([number]) * size], f"message {number} is {got!r:.80}")
+        client.unsubscribe(topic)
+        world.expect_subscription(b"\x00" + topic)
+        talker = world.client(kind=zmq.XSUB)
+        for number, size in enumerate(sizes):
+            talker.send(b"%03d" % number + bytes([number]) * size)
+        for number, size in enumerate(sizes):
+            got = world.publisher.recv()
+            expect(got == b"%03d" % number + bytes([number]) * size, f"message {number} is {got!r:.80}")
 
 
 def subscribing_later_and_unsubscribing_reach_the_publisher(home):  # [ZMTP-5]
@@ -238,7 +259,9 @@ def a_bad_file_starts_nothing(home):
 
 if __name__ == "__main__":
     sys.exit(run_tests(sys.argv[1], [
-        twenty_thousand_messages_arrive_whole_and_in_order, subscribing_later_and_unsubscribing_reach_the_publisher,
+        twenty_thousand_messages_arrive_whole_and_in_order,
+        large_parts_between_small_ones_arrive_whole_and_in_order_both_ways,
+        subscribing_later_and_unsubscribing_reach_the_publisher,
         a_client_that_joins_late_and_one_that_comes_again_are_served,
         a_back_end_that_is_away_and_comes_back_is_found_by_the_clients_retries,
         only_keys_of_the_allow_list_get_in_and_a_reload_cuts_off,

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -134,6 +135,128 @@ TEST_F(RingClientTest, who_wakes_a_sleeping_chamber_brings_it_to_the_own_cpu_onc
     EXPECT_TRUE(client.call(1, input_, output_));
     EXPECT_EQ(brought, (std::vector{cpu, cpu}));
     ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+TEST_F(RingClientTest, what_the_caller_does_not_wipe_either_is_left_to_be_written_over)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    Enclave::Call call{1, input_, output_};
+    call.is_wiped = false;
+    client.call_many({&call, 1});
+    EXPECT_EQ(output_, input_);
+    EXPECT_EQ(ring_->arenas[0][0], 7);
+    EXPECT_EQ(client.call(1, Bytes(input_).first(64), output_).value_or(0), 64U);
+    EXPECT_EQ(ring_->arenas[0][0], 0) << "the next one's place is wiped as ever";
+}
+
+// A call whose answer is lent.
+struct Borrower {
+    explicit Borrower(std::size_t size, std::uint8_t octet = 3)
+        : text(size, octet)
+        , call{1, text, {}}
+    {
+        call.lent_bytes = size;
+        call.is_wiped = false;
+    }
+    [[nodiscard]] bool has_its_answer() const { return std::ranges::equal(call.answer, text); }
+
+    Buffer text;
+    Enclave::Call call;
+};
+
+bool lies_in(const airlock::Ring& ring, Bytes answer)
+{
+    return answer.data() >= ring.arenas[0] && answer.data() + answer.size() <= ring.arenas[0] + sizeof ring.arenas[0];
+}
+
+TEST_F(RingClientTest, a_lent_answer_lies_in_the_ring_and_nobody_gets_its_place_until_it_is_released)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    for (const std::size_t size : {std::size_t{1}, std::size_t{65'536}, airlock::payload_bytes_max}) {
+        Borrower borrower(size);
+        const auto flight = client.submit({&borrower.call, 1});
+        ASSERT_EQ(flight.taken, 1U);
+        client.reap(flight);
+        ASSERT_EQ(borrower.call.result.value_or(0), size);
+        EXPECT_TRUE(lies_in(*ring_, borrower.call.answer));
+        const Buffer largest(airlock::payload_bytes_max, 9);
+        Buffer answer(largest.size());
+        for (std::size_t count = 0; count < 20; ++count) {
+            ASSERT_EQ(client.call(1, Bytes(largest).first(largest.size() - count), answer).value_or(0),
+                      largest.size() - count);
+            ASSERT_TRUE(borrower.has_its_answer()) << size;
+        }
+        client.release(flight);
+    }
+}
+
+TEST_F(RingClientTest, several_answers_are_lent_and_flights_go_around_them)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    for (std::size_t round = 0; round < 50; ++round) {
+        std::vector<Borrower> borrowers;
+        borrowers.reserve(4);
+        std::vector<Enclave::Flight> flights;
+        for (std::size_t count = 0; count < 4; ++count) {
+            borrowers.emplace_back(20'000 + 7919 * ((round + count) % 20), static_cast<std::uint8_t>(round + count));
+            flights.push_back(client.submit({&borrowers.back().call, 1}));
+            ASSERT_EQ(flights.back().taken, 1U);
+        }
+        client.reap(flights[1]);
+        Numbers between(10, static_cast<std::uint32_t>(round));
+        client.call_many(between.calls); // lands the others too, for whom that is too early
+        EXPECT_EQ(between.answers, between.values);
+        client.reap(flights[3]);
+        for (std::size_t count = 0; count < 4; ++count) {
+            EXPECT_TRUE(borrowers[count].has_its_answer()) << round << ' ' << count;
+            EXPECT_EQ(lies_in(*ring_, borrowers[count].call.answer), count < 2);
+        }
+        client.release(flights[3]);
+    }
+}
+
+TEST_F(RingClientTest, no_more_than_half_of_the_arena_is_lent)
+{
+    const FakeChamber chamber(*ring_);
+    RingClient client(*ring_, alive, spin);
+    std::vector<Borrower> borrowers(6, Borrower(0));
+    std::vector<Enclave::Flight> flights;
+    for (auto& borrower : borrowers) {
+        borrower.text.assign(airlock::payload_bytes_max, 4);
+        borrower.call.input = borrower.text;
+        borrower.call.lent_bytes = borrower.text.size();
+        flights.push_back(client.submit({&borrower.call, 1}));
+        ASSERT_EQ(flights.back().taken, 1U);
+    }
+    client.reap(flights.back());
+    const auto lent = std::count_if(borrowers.begin(), borrowers.end(),
+                                    [this](const Borrower& borrower) { return lies_in(*ring_, borrower.call.answer); });
+    EXPECT_EQ(lent, 3); // 260 KiB there and 260 KiB back
+    EXPECT_EQ(client.call(1, input_, output_).value_or(0), input_.size());
+    for (const auto& borrower : borrowers) {
+        EXPECT_TRUE(borrower.has_its_answer());
+    }
+}
+
+TEST_F(RingClientTest, what_is_refused_or_out_of_bounds_is_not_lent)
+{
+    {
+        const FakeChamber chamber(*ring_, [](Slot& slot) { slot.status = static_cast<SlotStatus>(Kind::expired); });
+        RingClient client(*ring_, alive, spin);
+        Borrower borrower(100);
+        client.reap(client.submit({&borrower.call, 1}));
+        EXPECT_EQ(borrower.call.result.error().kind, Kind::expired);
+        EXPECT_TRUE(borrower.call.answer.empty());
+    }
+    const FakeChamber liar(*ring_, [](Slot& slot) { slot.output_size = slot.output_capacity + 1; });
+    RingClient client(*ring_, alive, spin);
+    Borrower borrower(100);
+    client.reap(client.submit({&borrower.call, 1}));
+    EXPECT_EQ(borrower.call.result.error().kind, Kind::unavailable);
+    EXPECT_TRUE(borrower.call.answer.empty());
 }
 
 TEST_F(RingClientTest, more_calls_than_slots_and_arena_hold_are_all_answered)

@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <linux/audit.h>
@@ -176,6 +178,92 @@ TEST(StreamTest, a_context_that_does_not_exist_is_told_in_words) // [GATE-17]
     ASSERT_EQ(::poll(&wanted, 1, 60'000), 1);
     EXPECT_FALSE(stream->read_some());
     EXPECT_NE(stream->what_broke(), "");
+}
+
+// Both ends of a connection; what arrives at the far one.
+class PiecesTest : public testing::Test {
+  protected:
+    PiecesTest()
+    {
+        std::array<int, 2> ends{};
+        EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+        near_ = Stream(ends[0]);
+        far_ = Stream(ends[1]);
+    }
+    [[nodiscard]] static std::vector<std::uint8_t> octets(std::size_t count, std::uint8_t first)
+    {
+        std::vector<std::uint8_t> made(count);
+        for (std::size_t index = 0; index < count; ++index) {
+            made[index] = static_cast<std::uint8_t>(first + index % 251);
+        }
+        return made;
+    }
+    void give(const std::vector<std::vector<std::uint8_t>>& texts)
+    {
+        std::vector<Bytes> pieces(texts.begin(), texts.end());
+        for (const auto& text : texts) {
+            expected_.insert(expected_.end(), text.begin(), text.end());
+        }
+        near_.give(pieces);
+    }
+    void expect_all()
+    {
+        while (near_.output_bytes() > 0) {
+            ASSERT_TRUE(far_.read_some());
+            ASSERT_TRUE(near_.flush());
+        }
+        while (far_.input().size() < expected_.size()) {
+            const auto before = far_.input().size();
+            ASSERT_TRUE(far_.read_some());
+            ASSERT_GT(far_.input().size(), before);
+        }
+        EXPECT_TRUE(std::ranges::equal(far_.input(), expected_));
+    }
+
+    Stream near_;
+    Stream far_;
+    std::vector<std::uint8_t> expected_;
+};
+
+TEST_F(PiecesTest, what_the_socket_takes_at_once_is_gone)
+{
+    give({octets(9, 1), octets(65'536, 2), {}, octets(2, 3), octets(20'000, 4)});
+    EXPECT_EQ(near_.output_bytes(), 0U);
+    EXPECT_FALSE(near_.is_blocked());
+    expect_all();
+}
+
+TEST_F(PiecesTest, what_it_does_not_take_waits_and_all_of_it_comes_in_order)
+{
+    give({octets(9, 1), octets(700'000, 2), octets(5, 3), octets(300'000, 4)});
+    EXPECT_GT(near_.output_bytes(), 300'000U);
+    EXPECT_TRUE(near_.is_blocked());
+    give({octets(70'000, 5), octets(1, 6)}); // behind what waits
+    near_.write(octets(10, 7));
+    expected_.insert(expected_.end(), 10, 0);
+    std::ranges::copy(octets(10, 7), expected_.end() - 10);
+    expect_all();
+    EXPECT_FALSE(near_.is_blocked());
+}
+
+TEST_F(PiecesTest, more_pieces_than_go_at_once_come_in_order_and_block_nothing)
+{
+    std::vector<std::vector<std::uint8_t>> texts;
+    for (std::size_t index = 0; index < 150; ++index) {
+        texts.push_back(octets(index, static_cast<std::uint8_t>(index)));
+    }
+    give(texts);
+    EXPECT_GT(near_.output_bytes(), 0U);
+    EXPECT_FALSE(near_.is_blocked());
+    expect_all();
+}
+
+TEST_F(PiecesTest, to_a_peer_that_is_gone_the_next_flush_says_so)
+{
+    far_.close();
+    give({octets(9, 1), octets(100, 2)});
+    EXPECT_FALSE(near_.is_blocked());
+    EXPECT_FALSE(near_.flush());
 }
 
 TEST(StreamTest, a_refused_tcp_connection_is_told_in_words) // [GATE-5]

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <functional>
 
 namespace caisson::services::gateway {
@@ -35,22 +36,33 @@ class PlayedEnclave final : public Enclave {
         take(calls);
         give();
     }
-    [[nodiscard]] Flight submit(std::span<Call> /*calls*/) override { return {}; }
-    [[nodiscard]] bool answered(const Flight& /*flight*/) override { return true; }
-    void reap(const Flight& /*flight*/) override {}
+    [[nodiscard]] Flight submit(std::span<Call> calls) override
+    {
+        const auto taken = std::min(calls.size(), free_slots);
+        free_slots -= taken;
+        take(calls.first(taken));
+        return {++flights, taken};
+    }
+    [[nodiscard]] bool answered(const Flight& /*flight*/) override { return waiting_.empty(); }
+    void reap(const Flight& /*flight*/) override { give(); }
+    void release(const Flight& /*flight*/) override { lent.clear(); }
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override { return true; }
     [[nodiscard]] int ring_fd() const noexcept override { return -1; }
 
     Answers answers;
     std::vector<Asked> asked;
+    std::size_t free_slots = SIZE_MAX;
+    std::uint64_t flights = 0;
+    std::deque<Octets> lent;
 
   private:
     void take(std::span<Call> calls)
     {
         for (auto& call : calls) {
             Asked one{static_cast<Request>(call.request), Octets(call.input.begin(), call.input.end()),
-                      call.output.size() + call.more_output.bytes()};
+                      call.lent_bytes + call.output.size() + call.more_output.bytes()};
+            EXPECT_FALSE(call.is_wiped) << "twice the work for nothing";
             for (const auto& piece : call.more_input.list()) {
                 one.input.insert(one.input.end(), piece.begin(), piece.end());
             }
@@ -66,6 +78,9 @@ class PlayedEnclave final : public Enclave {
             if (!answer) {
                 call.result = std::unexpected(answer.error());
                 continue;
+            }
+            if (call.lent_bytes > 0) {
+                call.answer = lent.emplace_back(*answer);
             }
             Bytes rest(*answer);
             for (const auto& piece : call.more_output.list()) {
@@ -153,6 +168,66 @@ TEST_F(VoyageTest, no_request_has_more_messages_or_octets_than_one_may_have)
         EXPECT_LE(asked.room, airlock::payload_bytes_max);
     }
     EXPECT_EQ(enclave_.asked[3].request, Request::process_message);
+}
+
+TEST_F(VoyageTest, a_large_message_is_a_request_of_its_own_whose_answer_is_looked_at_where_it_is)
+{
+    const auto before = process(1);
+    const auto opened = voyage_.process_lent(1, Bytes(body_).first(65'569), 65'536);
+    const auto behind = process(1);
+    const Octets octet{1};
+    const auto sealed =
+        voyage_.produce_lent({1, airlock::curve::message_more, octet, Bytes(text_).first(65'536)}, 65'537 + 33);
+    enclave_.answers = [](const PlayedEnclave::Asked& asked) -> Result<Octets> {
+        Octets answer(asked.room, 9);
+        answer[0] = 2;
+        return answer;
+    };
+    voyage_.sail();
+    ASSERT_EQ(enclave_.asked.size(), 4U);
+    EXPECT_EQ(enclave_.asked[1].request, Request::process_message);
+    EXPECT_EQ(enclave_.asked[1].input.size(), 4 + 65'569U);
+    EXPECT_EQ(enclave_.asked[1].room, 4 + 65'536U);
+    EXPECT_EQ(enclave_.asked[3].request, Request::produce_message);
+    EXPECT_EQ(enclave_.asked[3].input.size(), 4 + 4 + 65'537U);
+    for (const auto ticket : {before, opened, behind, sealed}) {
+        EXPECT_TRUE(voyage_.outcome(ticket));
+    }
+    enclave_.lent[0].assign(4 + 65'536, 8); // the chamber writes there again
+    EXPECT_EQ(voyage_.flags(opened), 0x09090902U) << "read once";
+    EXPECT_EQ(voyage_.lent(opened).size(), 65'536U);
+    EXPECT_EQ(voyage_.lent(opened).data(), enclave_.lent[0].data() + 4);
+    EXPECT_EQ(voyage_.lent(sealed).size(), 65'570U);
+    EXPECT_EQ(voyage_.lent(sealed).data(), enclave_.lent[1].data());
+    voyage_.clear();
+    EXPECT_TRUE(enclave_.lent.empty()) << "released";
+}
+
+TEST_F(VoyageTest, what_a_full_ring_does_not_take_with_large_messages_is_asked_behind_it)
+{
+    const auto large = voyage_.process_lent(1, Bytes(body_).first(65'569), 65'536);
+    const auto small = process(2);
+    const auto last = voyage_.process_lent(1, Bytes(body_).first(20'033), 20'000);
+    enclave_.free_slots = 1;
+    voyage_.sail();
+    EXPECT_EQ(enclave_.asked.size(), 3U);
+    for (const auto ticket : {large, small, last}) {
+        EXPECT_TRUE(voyage_.outcome(ticket));
+    }
+    EXPECT_EQ(voyage_.lent(last).size(), 20'000U);
+}
+
+TEST_F(VoyageTest, a_large_message_that_is_refused_or_cut_is_none)
+{
+    const auto refused = voyage_.process_lent(1, Bytes(body_).first(65'569), 65'536);
+    const auto cut = voyage_.process_lent(2, Bytes(body_).first(65'569), 65'536);
+    enclave_.answers = [](const PlayedEnclave::Asked& asked) -> Result<Octets> {
+        return asked.input[0] == 1 ? Result<Octets>(fail(Kind::unauthentic, "no")) : Octets(asked.room - 1, 1);
+    };
+    voyage_.sail();
+    EXPECT_EQ(voyage_.outcome(refused).error().kind, Kind::unauthentic);
+    EXPECT_TRUE(voyage_.lent(refused).empty());
+    EXPECT_EQ(voyage_.outcome(cut).error().kind, Kind::unauthentic);
 }
 
 TEST_F(VoyageTest, of_a_run_that_breaks_what_came_before_is_good_and_nothing_behind)
