@@ -2,11 +2,14 @@
 
 #include "core/check.hpp"
 #include "core/crypto/constant_time.hpp"
+#include "core/crypto/kernels/forget_call.hpp"
 
 #include <algorithm>
 
 namespace caisson::crypto {
 namespace {
+
+constexpr std::size_t stack_bytes_max = 1024; // of what is done here; kernels forget their own
 
 ByteArray<kernels::salsa20_block_bytes> first_block(const BoxPosition& at) noexcept
 {
@@ -23,8 +26,9 @@ BoxStream::BoxStream(BoxKernel kernel, const BoxPosition& at) noexcept
     , key_stream_(first_block(at))
     , poly_(key_stream_.data())
 {
-    std::copy(at.key.expose().begin(), at.key.expose().end(), key_.expose().begin());
+    __builtin_memcpy(key_.expose().data(), at.key.expose().data(), BoxSubkey::size);
     wipe(MutableBytes(key_stream_).first(kernels::box_key_bytes));
+    kernels::forget_call<stack_bytes_max>();
 }
 
 BoxStream::~BoxStream()
@@ -47,6 +51,12 @@ void BoxStream::feed_some(Bytes from, std::uint8_t* to, bool opening) noexcept
 }
 
 void BoxStream::feed(Bytes from, std::uint8_t* to, bool opening) noexcept
+{
+    feed_all(from, to, opening);
+    kernels::forget_call<stack_bytes_max>();
+}
+
+void BoxStream::feed_all(Bytes from, std::uint8_t* to, bool opening) noexcept
 {
     CHECK(!ended_);
     from = {kernels::movable_source(from, to), from.size()};
@@ -74,6 +84,13 @@ void BoxStream::feed(Bytes from, std::uint8_t* to, bool opening) noexcept
 }
 
 BoxTag BoxStream::end() noexcept
+{
+    const auto tag = make_tag();
+    kernels::forget_call<stack_bytes_max>();
+    return tag;
+}
+
+BoxTag BoxStream::make_tag() noexcept
 {
     CHECK(!ended_);
     ended_ = true;

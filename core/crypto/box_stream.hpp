@@ -24,6 +24,9 @@ class BoxStream {
   private:
     using Block = ByteArray<kernels::salsa20_block_bytes>;
 
+    // Out of line, so that what they leave on the stack can be overwritten behind them.
+    [[gnu::noinline]] void feed_all(Bytes from, std::uint8_t* to, bool opening) noexcept;
+    [[gnu::noinline]] [[nodiscard]] BoxTag make_tag() noexcept;
     // Within one block.
     void feed_some(Bytes from, std::uint8_t* to, bool opening) noexcept;
     [[nodiscard]] BoxPosition at() const noexcept { return {key_, counter_}; }

@@ -1,6 +1,7 @@
 // Salsa20 in eight lanes of AVX2, of eight messages or of eight blocks of one; Poly1305 beside it in scalar code, which
 // the vector units do not wait for.
 #include "core/crypto/kernels/box_batch.hpp"
+#include "core/crypto/kernels/forget_call.hpp"
 
 #include <immintrin.h>
 
@@ -18,6 +19,8 @@ constexpr std::size_t row_bytes = sizeof(__m256i);
 constexpr std::size_t half_words = state_words / 2;
 // Above, the blocks of one message fill the lanes as well as messages do.
 constexpr std::size_t batched_text_bytes_max = 4096;
+constexpr std::size_t batch_stack_bytes_max = 8704;
+constexpr std::size_t box_stack_bytes_max = 2176;
 static_assert(row_bytes == box_key_bytes && 2 * row_bytes == salsa20_block_bytes);
 
 // A template argument would drop the attributes of __m256i.
@@ -125,15 +128,6 @@ struct Lanes {
             initial[5 * index].value = splat(salsa20_sigma[index]);
         }
         initial[9].value = _mm256_setzero_si256();
-    }
-    ~Lanes()
-    {
-        for (auto* const part : {initial, low, high}) {
-            for (std::size_t index = 0; index < (part == initial ? state_words : lanes); ++index) {
-                part[index].value = _mm256_setzero_si256();
-            }
-        }
-        __asm__ volatile("" : : "r"(this) : "memory");
     }
     Lanes(const Lanes&) = delete;
     Lanes& operator=(const Lanes&) = delete;
@@ -289,7 +283,6 @@ class PolyFour {
             state_[i].value = _mm256_setzero_si256();
         }
     }
-    ~PolyFour() { wipe({reinterpret_cast<std::uint8_t*>(this), sizeof *this}); }
     PolyFour(const PolyFour&) = delete;
     PolyFour& operator=(const PolyFour&) = delete;
 
@@ -400,7 +393,6 @@ class PolyFour {
 class PolyKeys {
   public:
     explicit PolyKeys(const Lanes& state) noexcept { __builtin_memcpy(of_, state.low, sizeof of_); }
-    ~PolyKeys() { wipe({reinterpret_cast<std::uint8_t*>(of_), sizeof of_}); }
     PolyKeys(const PolyKeys&) = delete;
     PolyKeys& operator=(const PolyKeys&) = delete;
 
@@ -531,9 +523,7 @@ struct OneMessage {
     }
 };
 
-} // namespace
-
-void seal_box_avx2(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+[[gnu::noinline]] void seal_one(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
 {
     OneMessage message(at);
     message.make(0);
@@ -544,7 +534,7 @@ void seal_box_avx2(const BoxPosition& at, Bytes text, std::uint8_t* output) noex
     poly.finish(output);
 }
 
-bool open_box_avx2(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
+[[gnu::noinline]] bool open_one(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
 {
     const auto ciphertext = box.subspan(box_tag_bytes);
     OneMessage message(at);
@@ -560,7 +550,7 @@ bool open_box_avx2(const BoxPosition& at, Bytes box, std::uint8_t* output) noexc
     return good;
 }
 
-void run_blocks_avx2(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept
+[[gnu::noinline]] void run_blocks(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept
 {
     OneMessage message(at);
     for (std::size_t done = 0; done < run.blocks;) {
@@ -583,14 +573,14 @@ void run_blocks_avx2(const BoxPosition& at, const BoxRun& run, Poly1305& poly) n
     }
 }
 
-void seal_boxes_avx2(std::span<const BoxJob> jobs) noexcept
+[[gnu::noinline]] void seal_many(std::span<const BoxJob> jobs) noexcept
 {
     Lanes state;
     std::array<const BoxJob*, lanes> waiting;
     std::size_t count = 0;
     for (const auto& job : jobs) {
         if (job.size > batched_text_bytes_max) {
-            seal_box_avx2({*job.key, job.counter}, {job.from, job.size}, job.to);
+            seal_one({*job.key, job.counter}, {job.from, job.size}, job.to);
             continue;
         }
         waiting[count++] = &job;
@@ -604,7 +594,7 @@ void seal_boxes_avx2(std::span<const BoxJob> jobs) noexcept
     }
 }
 
-void open_boxes_avx2(std::span<const BoxJob> jobs, std::span<bool> opened) noexcept
+[[gnu::noinline]] void open_many(std::span<const BoxJob> jobs, std::span<bool> opened) noexcept
 {
     Lanes state;
     std::array<const BoxJob*, lanes> waiting;
@@ -613,7 +603,7 @@ void open_boxes_avx2(std::span<const BoxJob> jobs, std::span<bool> opened) noexc
     for (std::size_t index = 0; index < jobs.size(); ++index) {
         const auto& job = jobs[index];
         if (job.size > batched_text_bytes_max) {
-            opened[index] = open_box_avx2({*job.key, job.counter}, {job.from, job.size + box_tag_bytes}, job.to);
+            opened[index] = open_one({*job.key, job.counter}, {job.from, job.size + box_tag_bytes}, job.to);
             continue;
         }
         verdict[count] = &opened[index];
@@ -626,6 +616,39 @@ void open_boxes_avx2(std::span<const BoxJob> jobs, std::span<bool> opened) noexc
     if (count != 0) {
         open_group(state, waiting.data(), count, verdict.data());
     }
+}
+
+} // namespace
+
+void seal_box_avx2(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+{
+    seal_one(at, text, output);
+    forget_call<box_stack_bytes_max>();
+}
+
+bool open_box_avx2(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
+{
+    const bool good = open_one(at, box, output);
+    forget_call<box_stack_bytes_max>();
+    return good;
+}
+
+void run_blocks_avx2(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept
+{
+    run_blocks(at, run, poly);
+    forget_call<box_stack_bytes_max>();
+}
+
+void seal_boxes_avx2(std::span<const BoxJob> jobs) noexcept
+{
+    seal_many(jobs);
+    forget_call<batch_stack_bytes_max>();
+}
+
+void open_boxes_avx2(std::span<const BoxJob> jobs, std::span<bool> opened) noexcept
+{
+    open_many(jobs, opened);
+    forget_call<batch_stack_bytes_max>();
 }
 
 } // namespace caisson::crypto::kernels

@@ -2,6 +2,7 @@
 // thirty-two; Poly1305 of a long one over sixteen blocks at a time (IFMA), right behind the key stream.
 #include "core/crypto/constant_time.hpp"
 #include "core/crypto/kernels/box.hpp"
+#include "core/crypto/kernels/forget_call.hpp"
 #include "core/crypto/kernels/poly1305_avx512.hpp"
 
 #include <algorithm>
@@ -15,6 +16,8 @@ using namespace avx512;
 constexpr std::size_t poly_step_bytes = 16 * poly1305_block_bytes;
 constexpr std::size_t blocks_per_step = poly_step_bytes / salsa20_block_bytes;
 constexpr std::size_t four_blocks_text_bytes = 4 * salsa20_block_bytes - box_key_bytes;
+constexpr std::size_t short_stack_bytes_max = 1024;
+constexpr std::size_t long_stack_bytes_max = 7680;
 constexpr std::size_t long_poly_bytes_min = 2 * poly_step_bytes; // below, sixteen powers of r cost more than they save
 
 struct Words {
@@ -29,20 +32,8 @@ struct Words {
         nonce0 = static_cast<std::uint32_t>(nonce);
         nonce1 = static_cast<std::uint32_t>(nonce >> 32U);
     }
-    ~Words() { wipe({reinterpret_cast<std::uint8_t*>(key.data()), sizeof key}); }
     Words(const Words&) = delete;
     Words& operator=(const Words&) = delete;
-};
-
-// Up to thirty-two blocks of key stream in order; one vector more is scratch of the rounds.
-struct Blocks {
-    std::array<Vector, 2 * state_words + 1> block;
-
-    ~Blocks() { wipe({reinterpret_cast<std::uint8_t*>(block.data()), sizeof block}); }
-    [[nodiscard]] const std::uint8_t* poly_key() const noexcept
-    {
-        return reinterpret_cast<const std::uint8_t*>(block.data());
-    }
 };
 
 __m512i row(std::uint32_t word0, std::uint32_t word1, std::uint32_t word2, std::uint32_t word3) noexcept
@@ -112,13 +103,6 @@ class KeyStream {
         , next_(first)
     {
     }
-    ~KeyStream()
-    {
-        wipe_vectors(block_.data(), used_vectors_ * sizeof(Vector));
-        if (lanes_set_) {
-            wipe_vectors(&state_, sizeof state_);
-        }
-    }
     KeyStream(const KeyStream&) = delete;
     KeyStream& operator=(const KeyStream&) = delete;
 
@@ -136,7 +120,6 @@ class KeyStream {
             make_many(wanted > lanes);
             made_ = wanted > lanes ? 2 * lanes : lanes;
         }
-        used_vectors_ = std::max(used_vectors_, made_ + (made_ > lanes ? 1 : 0));
         next_ += made_;
         return made_;
     }
@@ -181,7 +164,6 @@ class KeyStream {
     std::uint64_t next_;
     std::size_t taken_ = 0;
     std::size_t made_ = 0;
-    std::size_t used_vectors_ = 0;
     bool lanes_set_ = false;
 };
 
@@ -204,9 +186,7 @@ PolyLanes last_factors(const PolyPowers& powers, std::size_t group) noexcept
         limb[1][lane] = power.limb1;
         limb[2][lane] = power.limb2;
     }
-    const PolyLanes out{_mm512_load_si512(limb[0]), _mm512_load_si512(limb[1]), _mm512_load_si512(limb[2])};
-    wipe({reinterpret_cast<std::uint8_t*>(limb), sizeof limb});
-    return out;
+    return {_mm512_load_si512(limb[0]), _mm512_load_si512(limb[1]), _mm512_load_si512(limb[2])};
 }
 
 // Sixteen blocks at a time: every lane goes by r^16, and at the end by what its last block is due.
@@ -300,7 +280,6 @@ struct FirstBlock {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(poly_key.data()), _mm512_castsi512_si256(block));
         text_key = _mm512_shuffle_i32x4(block, block, 0xee);
     }
-    ~FirstBlock() { wipe(poly_key); }
     FirstBlock(const FirstBlock&) = delete;
     FirstBlock& operator=(const FirstBlock&) = delete;
 };
@@ -347,12 +326,8 @@ void run_blocks(KeyStream& stream, const BoxRun& run, Poly1305& poly, const Poly
     }
 }
 
-} // namespace
-
-namespace {
-
 // A text that four blocks cover. Its ciphertext is kept for the tag as it is: what a mask wrote is slow to read back.
-void seal_short(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+[[gnu::noinline]] void seal_short(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
 {
     constexpr std::size_t part_bytes = sizeof(__m256i);
     const Words words(at);
@@ -373,17 +348,10 @@ void seal_short(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcep
     Poly1305 poly(key);
     poly.absorb(Bytes(ciphertext).first(text.size()));
     poly.finish(output);
-    wipe_vectors(blocks, sizeof blocks);
 }
 
-} // namespace
-
-void seal_box_avx512(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+[[gnu::noinline]] void seal_long(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
 {
-    if (text.size() <= four_blocks_text_bytes) {
-        seal_short(at, text, output);
-        return;
-    }
     constexpr std::size_t half = salsa20_block_bytes - box_key_bytes;
     KeyStream stream(at, 0);
     (void)stream.refill(blocks_of(box_key_bytes + text.size()));
@@ -409,7 +377,33 @@ void seal_box_avx512(const BoxPosition& at, Bytes text, std::uint8_t* output) no
     poly.finish(output);
 }
 
-bool open_box_avx512(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
+[[gnu::noinline]] bool open_short(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
+{
+    const auto ciphertext = box.subspan(box_tag_bytes);
+    const Words words(at);
+    Vector blocks[4];
+    make_four_blocks(words, blocks);
+    const auto* const key = reinterpret_cast<const std::uint8_t*>(blocks);
+    ByteArray<box_tag_bytes> tag;
+    Poly1305 poly(key);
+    poly.absorb(ciphertext);
+    poly.finish(tag.data());
+    const bool good = public_verdict(equal(tag, box.first(box_tag_bytes)));
+    if (good) {
+        const auto* const from = movable_source(ciphertext, output);
+        constexpr std::size_t part_bytes = sizeof(__m256i);
+        for (std::size_t done = 0; done < ciphertext.size(); done += part_bytes) {
+            const auto left = ciphertext.size() - done;
+            const auto mask = left >= part_bytes ? ~__mmask32{0} : (__mmask32{1} << left) - 1;
+            const auto stream = _mm256_load_si256(reinterpret_cast<const __m256i*>(key + box_key_bytes + done));
+            const auto part = _mm256_xor_si256(_mm256_maskz_loadu_epi8(mask, from + done), stream);
+            _mm256_mask_storeu_epi8(output + done, mask, part);
+        }
+    }
+    return good;
+}
+
+[[gnu::noinline]] bool open_long(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
 {
     constexpr std::size_t half = salsa20_block_bytes - box_key_bytes;
     const auto ciphertext = box.subspan(box_tag_bytes);
@@ -428,13 +422,44 @@ bool open_box_avx512(const BoxPosition& at, Bytes box, std::uint8_t* output) noe
     return good;
 }
 
-void run_blocks_avx512(const BoxPosition& at, const BoxRun& run, Poly1305& poly, PolyPowers& powers) noexcept
+[[gnu::noinline]] void run_some(const BoxPosition& at, const BoxRun& run, Poly1305& poly, PolyPowers& powers) noexcept
 {
     if (!powers.made) {
         powers.make(poly.factor());
     }
     KeyStream stream(at, run.first);
     run_blocks(stream, run, poly, powers);
+}
+
+} // namespace
+
+void seal_box_avx512(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+{
+    if (text.size() <= four_blocks_text_bytes) {
+        seal_short(at, text, output);
+        forget_call<short_stack_bytes_max>();
+    } else {
+        seal_long(at, text, output);
+        forget_call<long_stack_bytes_max>();
+    }
+}
+
+bool open_box_avx512(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
+{
+    if (box.size() - box_tag_bytes <= four_blocks_text_bytes) {
+        const bool good = open_short(at, box, output);
+        forget_call<short_stack_bytes_max>();
+        return good;
+    }
+    const bool good = open_long(at, box, output);
+    forget_call<long_stack_bytes_max>();
+    return good;
+}
+
+void run_blocks_avx512(const BoxPosition& at, const BoxRun& run, Poly1305& poly, PolyPowers& powers) noexcept
+{
+    run_some(at, run, poly, powers);
+    forget_call<long_stack_bytes_max>();
 }
 
 } // namespace caisson::crypto::kernels

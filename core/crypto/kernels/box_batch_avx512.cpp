@@ -1,5 +1,6 @@
 // Sixteen messages side by side: each has a lane of Salsa20, two blocks of it a time, and a lane of Poly1305.
 #include "core/crypto/kernels/box_batch.hpp"
+#include "core/crypto/kernels/forget_call.hpp"
 #include "core/crypto/kernels/poly1305_avx512.hpp"
 
 #include <algorithm>
@@ -14,6 +15,7 @@ constexpr std::size_t row_bytes = salsa20_block_bytes;
 constexpr std::size_t half_words = state_words / 2;
 // Above, the blocks of one message fill the lanes as well as messages do.
 constexpr std::size_t batched_text_bytes_max = 4096;
+constexpr std::size_t stack_bytes_max = 9856;
 
 // Sixteen messages, one a lane. Lanes without a message do what the first one does, once more: all of a row is read
 // before any of it is written.
@@ -54,26 +56,17 @@ struct Group {
     }
 };
 
-// Everything secret that a call leaves behind, wiped at its end.
-struct alignas(64) Secrets {
+// What a call works on. Like all of its stack it is overwritten at the end.
+struct Scratch {
     LaneState state;
     Vector x[2 * state_words + 1];
     Vector carried[half_words];
     PolyKeys keys[2];
     PolyLanes sums[2];
-};
-
-struct Scratch : Secrets {
     const BoxSubkey* loaded_key = nullptr;
     bool used = false;
 
     Scratch() = default;
-    ~Scratch()
-    {
-        if (used) {
-            wipe_vectors(static_cast<Secrets*>(this), sizeof(Secrets));
-        }
-    }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
@@ -113,7 +106,6 @@ void set_keys(LaneState& state, const Group& group) noexcept
     for (std::size_t index = 0; index < 8; ++index) {
         state.initial[key_word(index)].value = rows_of[index].value;
     }
-    wipe({reinterpret_cast<std::uint8_t*>(rows_of), sizeof rows_of});
 }
 
 // Keys and nonces of the group, and what the first column round makes of them.
@@ -549,11 +541,15 @@ struct Waiting {
     std::size_t count = 0;
 };
 
+void seal_alone(const BoxJob& job) noexcept
+{
+    seal_box_avx512({*job.key, job.counter}, {job.from, job.size}, job.to);
+}
+
 void seal_waiting(Scratch& scratch, Waiting& waiting) noexcept
 {
     if (waiting.count == 1) {
-        const auto& job = *waiting.job[0];
-        seal_box_avx512({*job.key, job.counter}, {job.from, job.size}, job.to);
+        seal_alone(*waiting.job[0]);
     } else if (waiting.count != 0) {
         Group group(waiting.job.data(), waiting.count);
         seal_group(scratch, group);
@@ -577,15 +573,13 @@ void open_waiting(Scratch& scratch, Waiting& waiting) noexcept
     waiting.count = 0;
 }
 
-} // namespace
-
-void seal_boxes_avx512(std::span<const BoxJob> jobs) noexcept
+[[gnu::noinline]] void seal_many(std::span<const BoxJob> jobs) noexcept
 {
     Scratch scratch;
     Waiting waiting;
     for (const auto& job : jobs) {
         if (job.size > batched_text_bytes_max) {
-            seal_box_avx512({*job.key, job.counter}, {job.from, job.size}, job.to);
+            seal_alone(job);
             continue;
         }
         waiting.job[waiting.count++] = &job;
@@ -596,7 +590,7 @@ void seal_boxes_avx512(std::span<const BoxJob> jobs) noexcept
     seal_waiting(scratch, waiting);
 }
 
-void open_boxes_avx512(std::span<const BoxJob> jobs, std::span<bool> opened) noexcept
+[[gnu::noinline]] void open_many(std::span<const BoxJob> jobs, std::span<bool> opened) noexcept
 {
     Scratch scratch;
     Waiting waiting;
@@ -612,6 +606,28 @@ void open_boxes_avx512(std::span<const BoxJob> jobs, std::span<bool> opened) noe
         }
     }
     open_waiting(scratch, waiting);
+}
+
+} // namespace
+
+void seal_boxes_avx512(std::span<const BoxJob> jobs) noexcept
+{
+    if (jobs.size() == 1) {
+        seal_alone(jobs[0]);
+        return;
+    }
+    seal_many(jobs);
+    forget_call<stack_bytes_max>();
+}
+
+void open_boxes_avx512(std::span<const BoxJob> jobs, std::span<bool> opened) noexcept
+{
+    if (jobs.size() == 1) {
+        opened[0] = open_alone(jobs[0]);
+        return;
+    }
+    open_many(jobs, opened);
+    forget_call<stack_bytes_max>();
 }
 
 } // namespace caisson::crypto::kernels

@@ -1,6 +1,7 @@
 // The truth the vector kernels are held to: one message after the other, as Salsa20 and Poly1305 are written down.
 #include "core/crypto/constant_time.hpp"
 #include "core/crypto/kernels/box.hpp"
+#include "core/crypto/kernels/forget_call.hpp"
 #include "core/crypto/kernels/poly1305.hpp"
 
 #include <bit>
@@ -10,6 +11,9 @@ namespace {
 
 using State = std::array<std::uint32_t, 16>;
 using Block = ByteArray<salsa20_block_bytes>;
+
+constexpr std::size_t box_stack_bytes_max = 896;
+constexpr std::size_t block_stack_bytes_max = 384;
 
 void quarter_round(State& x, std::size_t a, std::size_t b, std::size_t c, std::size_t d) noexcept
 {
@@ -46,20 +50,18 @@ State initial_state(const std::uint8_t* key, const std::array<std::uint32_t, 4>&
     return x;
 }
 
-void write_block(const BoxPosition& at, std::uint64_t index, std::uint8_t* block) noexcept
+[[gnu::noinline]] void write_block(const BoxPosition& at, std::uint64_t index, std::uint8_t* block) noexcept
 {
     const auto nonce = __builtin_bswap64(at.counter);
-    auto initial = initial_state(at.key.expose().data(),
-                                 {static_cast<std::uint32_t>(nonce), static_cast<std::uint32_t>(nonce >> 32U),
-                                  static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32U)});
+    const auto initial = initial_state(at.key.expose().data(),
+                                       {static_cast<std::uint32_t>(nonce), static_cast<std::uint32_t>(nonce >> 32U),
+                                        static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32U)});
     auto x = initial;
     twenty_rounds(x);
     for (std::size_t word = 0; word < x.size(); ++word) {
         x[word] += initial[word];
     }
     __builtin_memcpy(block, x.data(), sizeof x);
-    wipe({reinterpret_cast<std::uint8_t*>(x.data()), sizeof x});
-    wipe({reinterpret_cast<std::uint8_t*>(initial.data()), sizeof initial});
 }
 
 Block key_stream_block(const BoxPosition& at, std::uint64_t index) noexcept
@@ -83,17 +85,9 @@ void apply_key_stream(const BoxPosition& at, const Block& first, const std::uint
         }
         to[done] = static_cast<std::uint8_t>(from[done] ^ block[used]);
     }
-    wipe(block);
 }
 
-} // namespace
-
-void write_key_stream_block(const BoxPosition& at, std::uint64_t index, std::span<std::uint8_t, 64> block) noexcept
-{
-    write_block(at, index, block.data());
-}
-
-void run_blocks_portable(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept
+[[gnu::noinline]] void run_blocks(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept
 {
     Block key;
     for (std::size_t index = 0; index < run.blocks; ++index) {
@@ -110,36 +104,32 @@ void run_blocks_portable(const BoxPosition& at, const BoxRun& run, Poly1305& pol
             poly.absorb({to, key.size()});
         }
     }
-    wipe(key);
 }
 
-void hsalsa20(std::span<std::uint8_t, 32> output, std::span<const std::uint8_t, 16> input,
-              std::span<const std::uint8_t, 32> key) noexcept
+[[gnu::noinline]] void derive(std::span<std::uint8_t, 32> output, std::span<const std::uint8_t, 16> input,
+                              std::span<const std::uint8_t, 32> key) noexcept
 {
     std::array<std::uint32_t, 4> words;
     __builtin_memcpy(words.data(), input.data(), input.size());
     auto x = initial_state(key.data(), words);
     twenty_rounds(x);
-    std::array<std::uint32_t, 8> out{x[0], x[5], x[10], x[15], x[6], x[7], x[8], x[9]};
+    const std::array<std::uint32_t, 8> out{x[0], x[5], x[10], x[15], x[6], x[7], x[8], x[9]};
     __builtin_memcpy(output.data(), out.data(), sizeof out);
-    wipe({reinterpret_cast<std::uint8_t*>(out.data()), sizeof out});
-    wipe({reinterpret_cast<std::uint8_t*>(x.data()), sizeof x});
 }
 
-void seal_box_portable(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+[[gnu::noinline]] void seal(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
 {
-    auto first = key_stream_block(at, 0);
+    const auto first = key_stream_block(at, 0);
     auto* ciphertext = output + box_tag_bytes;
     apply_key_stream(at, first, movable_source(text, ciphertext), ciphertext, text.size());
     Poly1305 poly(first.data());
     poly.absorb({ciphertext, text.size()});
     poly.finish(output);
-    wipe(first);
 }
 
-bool open_box_portable(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
+[[gnu::noinline]] bool open(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
 {
-    auto first = key_stream_block(at, 0);
+    const auto first = key_stream_block(at, 0);
     const auto ciphertext = box.subspan(box_tag_bytes);
     ByteArray<box_tag_bytes> tag;
     Poly1305 poly(first.data());
@@ -149,7 +139,40 @@ bool open_box_portable(const BoxPosition& at, Bytes box, std::uint8_t* output) n
     if (good) {
         apply_key_stream(at, first, movable_source(ciphertext, output), output, ciphertext.size());
     }
-    wipe(first);
+    return good;
+}
+
+} // namespace
+
+void write_key_stream_block(const BoxPosition& at, std::uint64_t index, std::span<std::uint8_t, 64> block) noexcept
+{
+    write_block(at, index, block.data());
+    forget_call<block_stack_bytes_max>();
+}
+
+void run_blocks_portable(const BoxPosition& at, const BoxRun& run, Poly1305& poly) noexcept
+{
+    run_blocks(at, run, poly);
+    forget_call<box_stack_bytes_max>();
+}
+
+void hsalsa20(std::span<std::uint8_t, 32> output, std::span<const std::uint8_t, 16> input,
+              std::span<const std::uint8_t, 32> key) noexcept
+{
+    derive(output, input, key);
+    forget_call<block_stack_bytes_max>();
+}
+
+void seal_box_portable(const BoxPosition& at, Bytes text, std::uint8_t* output) noexcept
+{
+    seal(at, text, output);
+    forget_call<box_stack_bytes_max>();
+}
+
+bool open_box_portable(const BoxPosition& at, Bytes box, std::uint8_t* output) noexcept
+{
+    const bool good = open(at, box, output);
+    forget_call<box_stack_bytes_max>();
     return good;
 }
 

@@ -27,16 +27,6 @@ struct alignas(64) Vector {
     return _mm512_set1_epi64(static_cast<long long>(value));
 }
 
-// wipe() of whole vectors, without a loop of octets.
-inline void wipe_vectors(void* memory, std::size_t size) noexcept
-{
-    auto* const at = static_cast<std::uint8_t*>(memory);
-    for (std::size_t offset = 0; offset < size; offset += sizeof(Vector)) {
-        _mm512_store_si512(at + offset, _mm512_setzero_si512());
-    }
-    __asm__ volatile("" : : "r"(memory) : "memory");
-}
-
 // x[t] ^= rotl(x[u] + x[v], K)
 template <int K>
 [[gnu::always_inline]] inline void step(Vector* x, int t, int u, int v) noexcept

@@ -1,6 +1,7 @@
 // X25519 in eight lanes: shared secrets by the Montgomery ladder, public keys by a comb of which whole rows are read
 // (no address depends on a secret), inversions shared by all groups of a call (Montgomery's trick).
 #include "core/crypto/kernels/field25519_avx512.hpp"
+#include "core/crypto/kernels/forget_call.hpp"
 #include "core/crypto/kernels/x25519_comb.hpp"
 #include "core/crypto/x25519.hpp"
 
@@ -17,14 +18,11 @@ using kernels::Wide;
 
 constexpr std::size_t words = 4;
 constexpr std::size_t groups_max = x25519_best_count / lanes;
+constexpr std::size_t public_stack_bytes_max = 26112;
+constexpr std::size_t shared_stack_bytes_max = 13184;
 constexpr std::uint64_t clamp_low = ~std::uint64_t{7};
 constexpr std::uint64_t clamp_high = 0x7fffffffffffffffU;
 constexpr std::uint64_t clamp_top = 0x4000000000000000U;
-
-void wipe_object(void* object, std::size_t size) noexcept
-{
-    wipe({static_cast<std::uint8_t*>(object), size});
-}
 
 // Lanes without a job do what the first does, and their result is dropped.
 struct Group {
@@ -52,7 +50,6 @@ void load_words(__m512i* out, const Group& group, const std::uint8_t* X25519Job:
     for (std::size_t index = 0; index < words; ++index) {
         out[index] = _mm512_load_si512(word[index]);
     }
-    wipe_object(word, sizeof word);
 }
 
 void store(const Group& group, Field& a, __mmask8 zero) noexcept
@@ -69,8 +66,6 @@ void store(const Group& group, Field& a, __mmask8 zero) noexcept
             __builtin_memcpy(group.job[lane]->out + 8 * index, &word[index][lane], sizeof word[index][lane]);
         }
     }
-    wipe_object(word, sizeof word);
-    wipe_object(packed, sizeof packed);
 }
 
 // Each of `all` to its inverse, with one exponentiation. None is zero.
@@ -90,8 +85,6 @@ void invert_many(Field* all, std::size_t count) noexcept
         all[index] = one;
     }
     all[0] = inverse;
-    wipe_object(before.data(), sizeof before);
-    wipe_object(&inverse, sizeof inverse);
 }
 
 // AA + 121665 E
@@ -248,10 +241,8 @@ struct Windows {
                 word[index][lane] = k[index];
             }
             word[words][lane] = 0;
-            wipe_object(k.data(), sizeof k);
         }
     }
-    ~Windows() { wipe_object(word, sizeof word); }
     Windows(const Windows&) = delete;
     Windows& operator=(const Windows&) = delete;
 
@@ -304,9 +295,6 @@ struct Windows {
         multiply_apart(u, upper[g], lower[g]);
         store(Group(jobs.subspan(g * lanes)), u, 0);
     }
-    wipe_object(sums.data(), count * sizeof(Sum));
-    wipe_object(lower.data(), count * sizeof(Field));
-    wipe_object(upper.data(), count * sizeof(Field));
 }
 
 [[gnu::noinline]] void make_some_shared_secrets(std::span<const X25519Job> jobs) noexcept
@@ -324,7 +312,6 @@ struct Windows {
         scalar[0] = _mm512_and_si512(scalar[0], splat(clamp_low));
         scalar[3] = _mm512_or_si512(_mm512_and_si512(scalar[3], splat(clamp_high)), splat(clamp_top));
         climb(x[g], z[g], scalar, unpack(point));
-        wipe_object(scalar, sizeof scalar);
         // A point of low order gives Z = 0, which in the shared inversion would make every lane zero.
         Field frozen = z[g];
         freeze(frozen);
@@ -341,8 +328,6 @@ struct Windows {
         multiply_apart(u, x[g], z[g]);
         store(Group(jobs.subspan(g * lanes)), u, zero[g]);
     }
-    wipe_object(x.data(), count * sizeof(Field));
-    wipe_object(z.data(), count * sizeof(Field));
 }
 
 template <auto Make>
@@ -360,11 +345,13 @@ void in_portions(std::span<const X25519Job> jobs) noexcept
 void make_public_keys(std::span<const X25519Job> jobs) noexcept
 {
     in_portions<make_some_public_keys>(jobs);
+    kernels::forget_call<public_stack_bytes_max>();
 }
 
 void make_shared_secrets(std::span<const X25519Job> jobs) noexcept
 {
     in_portions<make_some_shared_secrets>(jobs);
+    kernels::forget_call<shared_stack_bytes_max>();
 }
 
 } // namespace caisson::crypto
