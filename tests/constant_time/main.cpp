@@ -83,6 +83,7 @@ bool cpu_has(Needs needs)
     case Needs::any_cpu: return true;
     case Needs::aes_ni: return __builtin_cpu_supports("aes") != 0;
     case Needs::avx2: return __builtin_cpu_supports("avx2") != 0;
+    case Needs::avx2_told: return cpu_has(Needs::avx2) && !counts_complaints();
     case Needs::avx512:
         return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
                __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
