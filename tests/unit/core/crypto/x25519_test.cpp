@@ -140,7 +140,7 @@ TEST_F(X25519, fed_with_its_own_results_it_ends_where_rfc_7748_says)
                             : "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079"));
 }
 
-TEST_F(X25519, any_number_of_public_keys_is_as_libsodium_makes_them)
+TEST_F(X25519, any_number_of_public_keys_is_as_libsodium_and_openssl_make_them)
 {
     for (std::size_t count = 1; count <= 70; count += count < 20 ? 1 : 9) {
         std::vector<Key> secrets;
@@ -153,6 +153,7 @@ TEST_F(X25519, any_number_of_public_keys_is_as_libsodium_makes_them)
                           index % 2 == 0 ? 0 : 0xff);
             }
             crypto_scalarmult_base(expected[index].data(), secrets[index].data());
+            EXPECT_EQ(expected[index], by_openssl(secrets[index], Key{9}));
         }
         EXPECT_EQ(public_keys_of(secrets), expected) << count;
     }
@@ -175,6 +176,71 @@ TEST_F(X25519, any_number_of_shared_secrets_is_as_libsodium_and_openssl_make_the
             EXPECT_EQ(expected[index], by_openssl(secrets[index], points[index]));
         }
         EXPECT_EQ(shared_secrets_of(secrets, points), expected) << count;
+    }
+}
+
+// Zeros and ones everywhere as secrets (clamped they are scalars like any other), and all points that have two names:
+// p to 2^255 - 1, each with the highest bit, which RFC 7748 ignores, and without.
+TEST_F(X25519, odd_secrets_and_points_above_p_are_taken_as_by_libsodium_and_openssl)
+{
+    std::vector<Key> odd_secrets(4);
+    odd_secrets[1].fill(0xff);
+    odd_secrets[2][0] = 7; // clamped it is the first one
+    odd_secrets[3][31] = 0x80;
+    std::vector<Key> secrets;
+    std::vector<Key> points;
+    std::vector<Key> expected;
+    for (const auto& secret : odd_secrets) {
+        for (std::uint8_t above = 0; above < 19; ++above) {
+            for (const auto highest : {std::uint8_t{0x7f}, std::uint8_t{0xff}}) {
+                Key point;
+                point.fill(0xff);
+                point[0] = static_cast<std::uint8_t>(0xed + above);
+                point[31] = highest;
+                secrets.push_back(secret);
+                points.push_back(point);
+                expected.push_back(by_sodium(secret, point));
+                ASSERT_EQ(expected.back(), by_openssl(secret, point));
+            }
+        }
+    }
+    EXPECT_EQ(shared_secrets_of(secrets, points), expected);
+    for (std::size_t index = 0; index < secrets.size(); ++index) { // alone in their lane
+        ASSERT_EQ(shared_secrets_of({secrets[index]}, {points[index]})[0], expected[index]) << index;
+    }
+    for (const auto& secret : odd_secrets) {
+        Key public_key;
+        crypto_scalarmult_base(public_key.data(), secret.data());
+        EXPECT_EQ(public_keys_of({secret})[0], public_key);
+        EXPECT_EQ(public_keys_of(std::vector<Key>(9, secret)), std::vector<Key>(9, public_key));
+    }
+}
+
+TEST_F(X25519, keys_may_lie_at_any_address)
+{
+    constexpr std::size_t count = 17;
+    for (std::size_t shift = 0; shift < 8; ++shift) {
+        std::vector<std::uint8_t> secrets(count * 33 + 8);
+        std::vector<std::uint8_t> points(count * 33 + 8);
+        std::vector<std::uint8_t> out(count * 33 + 8, 0xee);
+        randombytes_buf(secrets.data(), secrets.size());
+        randombytes_buf(points.data(), points.size());
+        std::vector<X25519Job> jobs;
+        for (std::size_t index = 0; index < count; ++index) {
+            const auto at = shift + 33 * index;
+            jobs.push_back({secrets.data() + at, points.data() + at, out.data() + at});
+        }
+        for (const bool shared : {false, true}) {
+            shared ? make_shared_secrets(jobs) : make_public_keys(jobs);
+            for (const auto& job : jobs) {
+                Key expected{};
+                const auto result = shared ? crypto_scalarmult(expected.data(), job.secret, job.point)
+                                           : crypto_scalarmult_base(expected.data(), job.secret);
+                ASSERT_EQ(result, 0);
+                ASSERT_TRUE(same_bytes({job.out, expected.size()}, expected));
+                ASSERT_EQ(job.out[expected.size()], 0xee);
+            }
+        }
     }
 }
 
