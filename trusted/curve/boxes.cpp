@@ -60,7 +60,10 @@ void choose_box_kernel(std::uint32_t features) noexcept
 
 crypto::BoxKernel box_kernel() noexcept
 {
-    return has_avx512 ? crypto::BoxKernel::avx512 : crypto::BoxKernel::portable;
+    if (has_avx512) {
+        return crypto::BoxKernel::avx512;
+    }
+    return has_avx2 ? crypto::BoxKernel::avx2 : crypto::BoxKernel::portable;
 }
 
 StreamPosition stream_position(const SharedKey& key, const Nonce& nonce) noexcept
