@@ -104,6 +104,7 @@ class Door {
         case Request::create_key_pair:
         case Request::import_private_key: rest_.last = Buffer(said.begin() + 32, said.end()); break;
         case Request::open_client: add(said); break;
+        case Request::begin_client:
         case Request::process_initiate: add(front(0, 4)); break;
         case Request::box_keypair: add(front(32, 32)); break;
         case Request::beforenm: add(said); break;

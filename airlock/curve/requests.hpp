@@ -21,10 +21,11 @@ enum class Request : std::uint32_t {
     report_key = 6,                // key u32, TARGETINFO[512] -> REPORT[432] over report_data_of(public_key)
 
     // Handshakes and messages, the paper's Produce and Process.
-    open_client = 10,      // key u32, server_public_key[32] -> session u32
-    produce_hello = 11,    // session u32 -> HELLO body
-    process_hello = 12,    // key u32, HELLO body -> WELCOME body   (a server keeps nothing in between)
-    process_welcome = 14,  // session u32, WELCOME body ->
+    open_client = 10,     // key u32, server_public_key[32] -> session u32
+    produce_hello = 11,   // session u32 -> HELLO body
+    begin_client = 13,    // key u32, server_public_key[32] -> session u32, HELLO body   (open_client and produce_hello)
+    process_hello = 12,   // key u32, HELLO body -> WELCOME body   (a server keeps nothing in between)
+    process_welcome = 14, // session u32, WELCOME body ->
     produce_initiate = 15, // session u32, metadata -> INITIATE body
     process_initiate = 16, // key u32, INITIATE body -> session u32, client_public_key[32], admitted u32, metadata
                            // admitted 0: the gate says not now, and there is no session

@@ -81,6 +81,8 @@ const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::report_key), "ReportKey", id + 512, id + 512, any, nullptr, handle<&Chamber::report_key>},
 
     {number(Request::open_client), "OpenClient", id + key, id + key, any, nullptr, handle<&Chamber::open_client>},
+    {number(Request::begin_client), "BeginClient", id + key, id + key, any, nullptr, nullptr,
+     join<&Chamber::begin_client>},
     {number(Request::produce_hello), "ProduceHello", id, id,
      in_states(SessionState::hello_due), state_of_session, nullptr, join<&Chamber::produce_hello>},
     {number(Request::process_hello), "ProcessHello", id + 200, id + 200, any, nullptr,
@@ -205,6 +207,7 @@ bool Chamber::comes_after_all(const airlock::Exchange& exchange) const noexcept
     case Request::produce_message:
     case Request::process_message:
     case Request::box_keypair:
+    case Request::begin_client:
     case Request::process_hello:
     case Request::process_initiate: return false;
     case Request::e2e_produce_message:

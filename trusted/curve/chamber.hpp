@@ -57,6 +57,7 @@ class Chamber {
 
     // chamber_sessions.cpp
     Result<std::size_t> open_client(Bytes input, MutableBytes output) noexcept;
+    void begin_client(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
     void produce_hello(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
     void process_hello(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
     void process_welcome(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
@@ -64,6 +65,8 @@ class Chamber {
     void process_initiate(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
     Result<std::size_t> produce_ready(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> process_ready(Bytes input, MutableBytes output) noexcept;
+    // A client's session, in a handshake that has not begun. `input`: key, server_public_key.
+    [[nodiscard]] Result<Session*> new_client(Bytes input) noexcept;
     // What the request names; or null and the answer.
     [[nodiscard]] Session* session_of(airlock::Exchange& exchange) noexcept;
     [[nodiscard]] const LongTermKey* key_of(airlock::Exchange& exchange, std::uint32_t id) noexcept;

@@ -87,7 +87,7 @@ Session* Chamber::message_session(const airlock::Row<Chamber>& row, airlock::Exc
     return session;
 }
 
-Result<std::size_t> Chamber::open_client(Bytes input, MutableBytes output) noexcept
+Result<Session*> Chamber::new_client(Bytes input) noexcept
 {
     const auto subject = TRY(read_subject(input));
     const auto* own = TRY(keys_.find(subject.id));
@@ -96,6 +96,12 @@ Result<std::size_t> Chamber::open_client(Bytes input, MutableBytes output) noexc
     session->own_key = own->id;
     session->gate = gate;
     copy_bytes(session->peer.bytes, subject.rest);
+    return session;
+}
+
+Result<std::size_t> Chamber::open_client(Bytes input, MutableBytes output) noexcept
+{
+    const auto* session = TRY(new_client(input));
     Writer writer(output);
     writer.write_le(session->id);
     return writer.finish();
@@ -111,6 +117,16 @@ void Chamber::note_joined(airlock::Exchange& exchange, Session* session, const S
     if (session != nullptr) {
         sessions_.close(*session);
     }
+}
+
+void Chamber::begin_client(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    const auto session = new_client(exchange.input);
+    if (!session) {
+        exchange.answer.result = std::unexpected(session.error());
+        return;
+    }
+    note_joined(exchange, *session, handshakes_.add_begin_client(exchange, **session));
 }
 
 void Chamber::produce_hello(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept

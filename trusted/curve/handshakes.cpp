@@ -30,6 +30,21 @@ Status Handshakes::joined(Waiting& waiting, Status begun) noexcept
     return begun;
 }
 
+Status Handshakes::add_begin_client(airlock::Exchange& exchange, Session& session) noexcept
+{
+    Writer writer(exchange.output);
+    writer.write_le(session.id);
+    if (const auto written = writer.finish(); !written) {
+        return std::unexpected(written.error());
+    }
+    auto& waiting = next_place(exchange);
+    waiting.front_bytes = id_bytes;
+    waiting.step.output = exchange.output.subspan(id_bytes);
+    waiting.step.session = &session;
+    waiting.next = SessionState::welcome_awaited;
+    return joined(waiting, begin_produce_hello(sources_, waiting.step));
+}
+
 Status Handshakes::add_produce_hello(airlock::Exchange& exchange, Session& session) noexcept
 {
     auto& waiting = next_place(exchange);
@@ -70,6 +85,7 @@ Status Handshakes::add_process_initiate(airlock::Exchange& exchange, const LongT
     auto& waiting = next_place(exchange);
     waiting.gate = gate;
     waiting.opens = true;
+    waiting.front_bytes = initiated_bytes;
     waiting.step.own = &own;
     waiting.step.output = exchange.output.subspan(initiated_bytes);
     return joined(waiting, begin_process_initiate(sources_, waiting.step));
@@ -133,7 +149,7 @@ Status Handshakes::complete(Waiting& waiting) noexcept
     if (waiting.step.session != nullptr) {
         waiting.step.session->state = waiting.next;
     }
-    waiting.exchange->answer.result = waiting.step.written;
+    waiting.exchange->answer.result = waiting.front_bytes + waiting.step.written;
     return {};
 }
 
@@ -158,7 +174,7 @@ Status Handshakes::open_session(Waiting& waiting) noexcept
     writer.write_le(id);
     writer.write_bytes(step.client.bytes);
     writer.write_le(admitted ? std::uint32_t{1} : std::uint32_t{0});
-    waiting.exchange->answer.result = initiated_bytes + step.written;
+    waiting.exchange->answer.result = waiting.front_bytes + step.written;
     return {};
 }
 

@@ -20,6 +20,8 @@ class Handshakes {
 
     // Each joins; what it fails with is its answer, and whether a session ends with it is the caller's business.
     // Requires: at most group_requests_max of them before the next `run`, of a session one.
+    // The session has nobody else yet, and its id stands before HELLO.
+    [[nodiscard]] Status add_begin_client(airlock::Exchange& exchange, Session& session) noexcept;
     [[nodiscard]] Status add_produce_hello(airlock::Exchange& exchange, Session& session) noexcept;
     [[nodiscard]] Status add_process_hello(airlock::Exchange& exchange, const LongTermKey& own) noexcept;
     [[nodiscard]] Status add_process_welcome(airlock::Exchange& exchange, Session& session) noexcept;
@@ -37,8 +39,9 @@ class Handshakes {
     struct Waiting {
         airlock::Exchange* exchange = nullptr;
         Gate* gate = nullptr;
-        SessionState next{}; // of a client's session, when the step is complete
-        bool opens = false;  // a server's session
+        SessionState next{};         // of a client's session, when the step is complete
+        bool opens = false;          // a server's session
+        std::size_t front_bytes = 0; // of the answer, before what the step writes
         HandshakeStep step;
     };
 

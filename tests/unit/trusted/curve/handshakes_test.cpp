@@ -93,6 +93,52 @@ TEST_P(Together, any_number_of_handshakes_at_once_open_sessions_that_talk) // [C
         }
     }
 }
+TEST_P(Together, sessions_that_begin_with_their_hello_talk_as_others_do) // [CURVE-46] [CURVE-5]
+{
+    const std::vector<Buffer> subjects(9, join(client.id));
+    const std::vector<Buffer> servers(9, join(server.public_key.bytes));
+    std::vector<Buffer> clients;
+    std::vector<Buffer> hellos;
+    for (const auto& begun : step(Request::begin_client, subjects, servers)) {
+        ASSERT_EQ(begun.size(), 4 + wire::hello_bytes);
+        clients.push_back(join(Bytes(begun).first(4)));
+        hellos.push_back(join(Bytes(begun).subspan(4)));
+    }
+    const auto welcomes = step(Request::process_hello, of_server(clients.size()), hellos);
+    static_cast<void>(step(Request::process_welcome, clients, welcomes));
+    const auto initiates = step(Request::produce_initiate, clients, {});
+    const auto accepted = step(Request::process_initiate, of_server(clients.size()), initiates);
+    for (std::size_t index = 0; index < clients.size(); ++index) {
+        const auto ready = ask(Request::produce_ready, join(Bytes(accepted[index]).first(4)));
+        EXPECT_TRUE(ask(Request::process_ready, join(clients[index], ready.bytes)).ok()) << index;
+    }
+}
+TEST_P(Together, a_session_that_cannot_begin_is_none_and_fails_alone) // [CURVE-46] [CURVE-2]
+{
+    const auto server_key = join(server.public_key.bytes);
+    const auto said = ask_all({{Request::begin_client, join(client.id, server_key)},
+                               {Request::begin_client, join(client.id, ByteArray<32>{})}, // of low order
+                               {Request::begin_client, join(u32(99), server_key)},
+                               {Request::begin_client, join(client.id, server_key)}});
+    EXPECT_TRUE(said[0].ok());
+    EXPECT_TRUE(said[1].is(Kind::unauthentic));
+    EXPECT_TRUE(said[2].is(Kind::missing));
+    ASSERT_TRUE(said[3].ok());
+    EXPECT_EQ(ask(Request::produce_hello, join(Bytes(said[3].bytes).first(4))).refusal,
+              airlock::Refusal::not_in_this_state)
+        << "its HELLO is out";
+}
+TEST_P(Together, a_session_whose_hello_finds_no_room_is_none) // [CURVE-2]
+{
+    for (std::size_t count = 0; count <= airlock::curve::sessions_max; ++count) {
+        Buffer input = join(client.id, server.public_key.bytes);
+        Buffer output(count % (4 + wire::hello_bytes)); // too small, each of them
+        const auto answer = chamber->answer(static_cast<std::uint32_t>(Request::begin_client), input, output);
+        ASSERT_FALSE(answer.result);
+        ASSERT_EQ(answer.result.error().kind, Kind::exhausted) << output.size();
+    }
+    EXPECT_TRUE(ask(Request::begin_client, join(client.id, server.public_key.bytes)).ok()) << "their places are free";
+}
 TEST_P(Together, a_changed_hello_among_others_fails_alone) // [CURVE-46] [CURVE-6]
 {
     const auto hellos = step(Request::produce_hello, open_clients(9), {});
