@@ -35,7 +35,11 @@ Log::Log(bool json, int descriptor)
     , descriptor_(descriptor)
 {
     struct stat facts{};
-    if (::fstat(descriptor, &facts) != 0 || S_ISREG(facts.st_mode)) {
+    if (::fstat(descriptor, &facts) != 0) {
+        return;
+    }
+    if (S_ISREG(facts.st_mode)) {
+        way_ = Way::file;
         return;
     }
     if (S_ISSOCK(facts.st_mode)) {
@@ -59,7 +63,7 @@ Log::~Log()
 
 std::size_t Log::write(std::string_view text) const noexcept
 {
-    if (way_ == Way::file) { // not ours to change: looked at first, a pipe has room for a line then
+    if (way_ == Way::looked_at) { // not ours to change: looked at first, a pipe has room for a line then
         pollfd room{descriptor_, POLLOUT, 0};
         if (::poll(&room, 1, 0) != 1) {
             return 0;
@@ -73,9 +77,11 @@ std::size_t Log::write(std::string_view text) const noexcept
 
 bool Log::give(const std::string& line)
 {
-    rest_.erase(0, write(rest_));
     if (!rest_.empty()) {
-        return false;
+        rest_.erase(0, write(rest_));
+        if (!rest_.empty()) {
+            return false;
+        }
     }
     const auto written = write(line);
     if (written > 0) {

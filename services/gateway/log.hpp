@@ -26,7 +26,7 @@ class Log {
     void line(const std::string& text, std::initializer_list<Field> fields = {});
 
   private:
-    enum class Way : std::uint8_t { file, unblocked, socket };
+    enum class Way : std::uint8_t { looked_at, file, unblocked, socket };
 
     [[nodiscard]] std::string formatted(const std::string& text, std::initializer_list<Field> fields) const;
     // What of it could be written.
@@ -35,7 +35,7 @@ class Log {
 
     const bool json_;
     int descriptor_;
-    Way way_ = Way::file;
+    Way way_ = Way::looked_at;
     std::mutex mutex_;
     std::string rest_; // of a line that was written in part
     std::uint64_t dropped_ = 0;

@@ -363,6 +363,9 @@ Outcome<ListeningSocket> ListeningSocket::open(const Endpoint& endpoint)
     socket.descriptor_ = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const int on = 1;
     ::setsockopt(socket.descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (endpoint.transport == Endpoint::Transport::tcp) {
+        set_no_delay(socket.descriptor_); // and so of each connection that comes in there
+    }
     const auto bind = [&] { return ::bind(socket.descriptor_, address.get(), address.size) == 0; };
     bool bound = socket.descriptor_ >= 0 && bind();
     if (!bound && errno == EADDRINUSE && is_ipc && is_abandoned(address)) {
@@ -400,9 +403,6 @@ std::optional<ListeningSocket::Accepted> ListeningSocket::accept()
         ::accept4(descriptor_, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (descriptor < 0) {
         return std::nullopt;
-    }
-    if (endpoint_.transport == Endpoint::Transport::tcp) {
-        set_no_delay(descriptor);
     }
     auto [source, name] = peer_name(peer);
     return Accepted{Stream(descriptor), std::move(source), std::move(name)};

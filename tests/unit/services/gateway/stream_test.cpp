@@ -15,6 +15,7 @@
 #include <linux/seccomp.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -264,6 +265,22 @@ TEST_F(PiecesTest, to_a_peer_that_is_gone_the_next_flush_says_so)
     give({octets(9, 1), octets(100, 2)});
     EXPECT_FALSE(near_.is_blocked());
     EXPECT_FALSE(near_.flush());
+}
+
+TEST(StreamTest, what_an_accepted_connection_is_given_goes_out_at_once)
+{
+    auto listening = ListeningSocket::open(*parse_endpoint("tcp://127.0.0.1:0"));
+    ASSERT_TRUE(listening) << listening.error().what;
+    const auto stream = Stream::connect(listening->endpoint());
+    ASSERT_TRUE(stream) << stream.error().what;
+    const auto accepted = listening->accept();
+    ASSERT_TRUE(accepted);
+    for (const int descriptor : {stream->descriptor(), accepted->stream.descriptor()}) {
+        int no_delay = 0;
+        socklen_t size = sizeof no_delay;
+        ASSERT_EQ(::getsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
+        EXPECT_NE(no_delay, 0);
+    }
 }
 
 TEST(StreamTest, a_refused_tcp_connection_is_told_in_words) // [GATE-5]
