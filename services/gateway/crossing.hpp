@@ -5,7 +5,7 @@
 #include "airlock/curve/requests.hpp"
 #include "host/enclave/enclave.hpp"
 
-#include <deque>
+#include <utility>
 #include <vector>
 
 namespace caisson::services::gateway {
@@ -24,18 +24,29 @@ class Crossing {
     [[nodiscard]] Result<Bytes> answer(Ticket ticket) const;
 
     void run();
-    void clear() { steps_.clear(); }
+    // Whether steps were made since this was asked last.
+    [[nodiscard]] bool was_used() noexcept { return std::exchange(used_, false); }
+    void clear();
 
   private:
+    static constexpr std::size_t rooms_kept_bytes = std::size_t{1} << 20U;
+
     struct Step {
-        ByteArray<4> subject;
+        airlock::curve::Request request{};
+        ByteArray<4> subject{};
         Bytes rest;
-        std::vector<std::uint8_t> answer;
-        host::enclave::Enclave::Call call;
+        std::size_t room_at = 0; // of its answer
+        std::size_t room = 0;
+        Result<std::size_t> result = std::size_t{0};
     };
 
     host::enclave::Enclave& enclave_; // NOLINT(cppcoreguidelines-avoid-const-or-ref-data-members)
-    std::deque<Step> steps_;
+    std::vector<Step> steps_; // these stay as large as they have been: memory that is new costs more than the step
+    std::vector<Step*> order_;
+    std::vector<host::enclave::Enclave::Call> calls_;
+    std::vector<std::uint8_t> rooms_;
+    std::size_t room_bytes_ = 0;
+    bool used_ = false;
 };
 
 } // namespace caisson::services::gateway

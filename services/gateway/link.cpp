@@ -15,6 +15,7 @@ using host::hex;
 
 constexpr std::chrono::seconds handshake_time{30}; // libzmq's own
 constexpr std::chrono::seconds hurried_handshake_time{3};
+constexpr std::chrono::milliseconds silent_greeting_time{100};
 constexpr std::size_t handshake_body_bytes_max = curve::initiate_bytes_min + airlock::curve::metadata_bytes_max;
 constexpr std::size_t output_bytes_max = std::size_t{1} << 20U; // above it the other side is not read from
 constexpr std::chrono::seconds drain_time{30};                  // for what a side sent before it went
@@ -62,14 +63,14 @@ void Link::begin()
     outer_.heard = plain_.heard = began_;
     if (is_server()) {
         stage_ = Stage::outer_greeting;
-        outer_.stream.write(zmtp::write_greeting({route_->config.mechanism, 1}));
-    } else {
-        stage_ = Stage::plain_greeting;
-        plain_.stream.write(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
-        if (const auto known = check_plain_user(plain_); !known) {
-            end(Reason::plain_user, std::string("refused: ") + known.error().what);
-            return;
-        }
+        update_wishes();
+        return;
+    }
+    stage_ = Stage::plain_greeting;
+    plain_.stream.write(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
+    if (const auto known = check_plain_user(plain_); !known) {
+        end(Reason::plain_user, std::string("refused: ") + known.error().what);
+        return;
     }
     wake();
 }
@@ -149,12 +150,11 @@ void Link::lose_chamber()
         return;
     }
     session_ = 0; // there is none to be closed
-    const bool begun = own_key_ != 0 || asked_ || wanted_ || stage_ == Stage::open;
+    const bool begun = own_key_ != 0 || asked_ > 0 || wanted_ > 0 || stage_ == Stage::open;
     if (!begun) {
         return;
     }
-    asked_.reset();
-    wanted_.reset();
+    forget_asked();
     if (is_server() || stage_ == Stage::open) {
         end(Reason::chamber_lost, "cut off: the chamber has ended, and the session with it");
     } else {
@@ -264,7 +264,25 @@ void Link::settle()
 
 void Link::ask(airlock::curve::Request request, std::uint32_t subject, Bytes rest, std::size_t room)
 {
-    wanted_ = Wanted{request, subject, rest, room};
+    steps_[wanted_++] = {request, subject, rest, room};
+}
+
+void Link::forget_asked() noexcept
+{
+    wanted_ = asked_ = 0;
+}
+
+// Up to the first that the chamber refuses: what is behind it has found no session.
+Status Link::absorb_steps()
+{
+    const auto steps = steps_;
+    const auto count = std::exchange(asked_, 0);
+    for (std::size_t index = 0; index < count; ++index) {
+        const auto request = steps[index].request;
+        const auto answer = hub_.crossing.answer(ticket_ + index);
+        TRY(is_server() ? absorb_server(request, answer) : absorb_client(request, answer));
+    }
+    return {};
 }
 
 // Steps that need no chamber are made at once, up to the first that does.
@@ -272,15 +290,19 @@ void Link::gather(Voyage& voyage)
 {
     awake_ = false;
     bool moved = true;
-    while (moved && stage_ != Stage::ended && stage_ != Stage::open && !wanted_) {
+    while (moved && stage_ != Stage::ended && stage_ != Stage::open && wanted_ == 0) {
         moved = false;
         if (const auto done = is_server() ? step_server(moved) : step_client(moved); !done) {
             refuse(done.error());
         }
     }
-    if (wanted_ && stage_ != Stage::ended) {
-        ticket_ = hub_.crossing.ask(wanted_->request, wanted_->subject, wanted_->rest, wanted_->room);
-        asked_ = std::exchange(wanted_, std::nullopt)->request;
+    if (stage_ != Stage::ended) {
+        asked_ = std::exchange(wanted_, 0);
+        for (std::size_t index = 0; index < asked_; ++index) {
+            const auto& step = steps_[index];
+            const auto ticket = hub_.crossing.ask(step.request, step.subject, step.rest, step.room);
+            ticket_ = index == 0 ? ticket : ticket_;
+        }
     }
     if (stage_ == Stage::open) {
         gather_relay(voyage);
@@ -296,16 +318,15 @@ void Link::absorb(const Voyage& voyage)
 
 void Link::take_answer()
 {
-    if (!asked_ || stage_ == Stage::ended) {
+    if (asked_ == 0 || stage_ == Stage::ended) {
         return;
     }
-    const auto request = *std::exchange(asked_, std::nullopt);
-    const auto answer = hub_.crossing.answer(ticket_);
-    const auto done = is_server() ? absorb_server(request, answer) : absorb_client(request, answer);
-    if (!done) {
+    if (const auto done = absorb_steps(); !done) {
         refuse(done.error());
     }
-    wake();
+    if (wanted_ > 0 || outer_.stream.input().size() > 0 || plain_.stream.input().size() > 0) {
+        wake();
+    }
 }
 
 // [GATE-2] A handshake that went wrong: the server's side closes, the client's tries again.
@@ -355,6 +376,11 @@ void Link::on_tick(Clock::time_point now)
             end(Reason::handshake_time,
                 hurried ? "no handshake within 3 s, and others wait for its place" : "no handshake within 30 s");
         }
+        return;
+    }
+    if (stage_ == Stage::outer_greeting && is_server() && !greeted_ && now - stage_since_ >= silent_greeting_time) {
+        greet(); // perhaps it waits for ours
+        settle();
         return;
     }
     if (stage_ == Stage::plain_greeting && is_server() && !plain_.stream.open()) {
@@ -428,8 +454,9 @@ Status Link::check_plain_user(End& end)
     if (route_->config.plain().transport != Endpoint::Transport::ipc) {
         return {};
     }
+    static const auto own_uid = ::geteuid();
     const auto uid = end.stream.peer_uid();
-    if (!uid || *uid != route_->config.plain_uid.value_or(::geteuid())) {
+    if (!uid || *uid != route_->config.plain_uid.value_or(own_uid)) {
         return fail(Kind::forbidden, "the program on the plain side is another user's than configured");
     }
     return {};

@@ -30,7 +30,7 @@ class Link {
     // the crossing; when these are back, it takes what has come of them, and settles.
     void gather(Voyage& voyage);
     void absorb(const Voyage& voyage);
-    [[nodiscard]] bool asks() const noexcept { return asked_.has_value(); } // the crossing
+    [[nodiscard]] bool asks() const noexcept { return asked_ > 0; } // the crossing
     void take_answer();
     // Gives what can be given; then what is there to be waited for.
     void settle();
@@ -137,12 +137,15 @@ class Link {
     void become_open();
     // What `rest` points to must stay until the link's next turn.
     void ask(airlock::curve::Request request, std::uint32_t subject, Bytes rest, std::size_t room);
+    [[nodiscard]] Status absorb_steps();
+    void forget_asked() noexcept;
     void close_session();
     [[nodiscard]] Status check_plain_user(End& end);
     // Goes on with the address: at once, or when its name was looked up.
     void with_address(const Endpoint& endpoint, void (Link::*then)(host::Outcome<SocketAddress>));
 
     // link_server.cpp
+    void greet();
     [[nodiscard]] Status step_server(bool& moved);
     [[nodiscard]] Status absorb_server(airlock::curve::Request request, Result<Bytes> answer);
     [[nodiscard]] Status read_hello(bool& moved);
@@ -228,7 +231,8 @@ class Link {
     bool parked_ = true;
     bool awake_ = false;
     bool authenticated_ = false;
-    bool kept_ = false; // by the feeder
+    bool kept_ = false;    // by the feeder
+    bool greeted_ = false; // server: the client is
     bool plain_greeted_ = false;
     bool looking_up_ = false; // the name of where we connect to
     Clock::time_point began_ = Clock::now();
@@ -247,9 +251,10 @@ class Link {
         Bytes rest;
         std::size_t room = 0;
     };
-    std::optional<Wanted> wanted_;                 // of the chamber, in the next crossing
-    std::optional<airlock::curve::Request> asked_; // in this one
-    Crossing::Ticket ticket_ = 0;
+    std::array<Wanted, 2> steps_; // of the chamber: one, and one that stands on nothing but that the first went well
+    std::size_t wanted_ = 0;      // how many in the next crossing
+    std::size_t asked_ = 0;       // how many in this one
+    Crossing::Ticket ticket_ = 0; // of the first
     std::optional<ZapVerdict> verdict_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); // for answers that come late
 

@@ -78,6 +78,11 @@ void Link::take_outer_address(host::Outcome<SocketAddress> address)
     outer_.wish = {};
     outer_.heard = Clock::now();
     outer_.stream.write(zmtp::write_greeting({route_->config.mechanism, plain_.minor}));
+    if (route_->is_protected()) { // HELLO depends on nothing that the server says, and goes with the greeting
+        own_key_ = route_->keys.front().loaded.id;
+        peer_key_ = *route_->config.server_key;
+        ask(Request::begin_client, own_key_, peer_key_.bytes, small_answer_bytes);
+    }
     wake();
 }
 
@@ -88,7 +93,7 @@ void Link::retry_later(const std::string& why)
     close_session();
     outer_.stream.close();
     outer_.wish = {};
-    asked_.reset();
+    forget_asked();
     looking_up_ = false;
     peer_key_ = {};
     own_key_ = 0;
@@ -110,9 +115,7 @@ Status Link::begin_outer(bool& moved)
     }
     moved = true;
     if (route_->is_protected()) {
-        own_key_ = route_->keys.front().loaded.id;
-        peer_key_ = *route_->config.server_key;
-        ask(Request::open_client, own_key_, peer_key_.bytes, small_answer_bytes);
+        stage_ = Stage::welcome;
         return {};
     }
     ByteArray<600> words;
@@ -140,6 +143,7 @@ Status Link::read_welcome(bool& moved)
                             zmtp::welcome_name));
     if (route_->is_protected()) {
         ask(Request::process_welcome, session_, frame->body, small_answer_bytes);
+        ask(Request::produce_initiate, session_, metadata_, protocol::curve::initiate_bytes_min + metadata_.size());
         return {};
     }
     outer_.stream.consume(frame->wire_bytes);
@@ -161,7 +165,7 @@ Status Link::read_outer_ready(bool& moved)
         return fail(Kind::unacceptable, "the server answers ERROR");
     }
     if (route_->is_protected()) {
-        ask(Request::process_ready, session_, frame->body, airlock::curve::metadata_bytes_max + small_answer_bytes);
+        ask(Request::process_ready, session_, frame->body, frame->body.size());
         return {};
     }
     const auto metadata = TRY(zmtp::read_null_ready(frame->body));
@@ -181,18 +185,13 @@ Status Link::absorb_client(Request request, Result<Bytes> answer)
                                                         : "the chamber takes no further session");
     }
     switch (request) {
-    case Request::open_client:
-        session_ = TRY(Reader(*answer).read_le<std::uint32_t>());
-        ask(Request::produce_hello, session_, {}, small_answer_bytes);
+    case Request::begin_client: {
+        Reader reader(*answer);
+        session_ = TRY(reader.read_le<std::uint32_t>());
+        write_frame(outer_.stream, zmtp::frame_command, reader.rest());
         return {};
-    case Request::produce_hello:
-        write_frame(outer_.stream, zmtp::frame_command, *answer);
-        stage_ = Stage::welcome;
-        return {};
-    case Request::process_welcome:
-        outer_.stream.consume(TRY(next_command(outer_.stream))->wire_bytes);
-        ask(Request::produce_initiate, session_, metadata_, protocol::curve::initiate_bytes_min + metadata_.size());
-        return {};
+    }
+    case Request::process_welcome: outer_.stream.consume(TRY(next_command(outer_.stream))->wire_bytes); return {};
     case Request::produce_initiate:
         write_frame(outer_.stream, zmtp::frame_command, *answer);
         stage_ = Stage::outer_ready;

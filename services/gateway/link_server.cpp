@@ -20,10 +20,21 @@ std::string mechanism_name(zmtp::Mechanism mechanism)
 
 } // namespace
 
+// [GATE-24]
+void Link::greet()
+{
+    if (!std::exchange(greeted_, true)) {
+        outer_.stream.write(zmtp::write_greeting({route_->config.mechanism, 1}));
+    }
+}
+
 Status Link::step_server(bool& moved)
 {
     switch (stage_) {
     case Stage::outer_greeting:
+        if (outer_.stream.input().size() > 0) {
+            greet();
+        }
         if (TRY(read_greeting(outer_, route_->config.mechanism))) {
             // NULL has no HELLO: what it says of itself comes with READY.
             stage_ = route_->config.mechanism == zmtp::Mechanism::null ? Stage::initiate : Stage::hello;
@@ -40,7 +51,6 @@ Status Link::step_server(bool& moved)
         return {};
     case Stage::plain_greeting:
         if (plain_.stream.open() && TRY(read_greeting(plain_, zmtp::Mechanism::null))) {
-            write_frame(plain_.stream, zmtp::frame_command, ready_for_plain());
             stage_ = Stage::plain_ready;
             moved = true;
         }
@@ -243,7 +253,9 @@ void Link::take_backend_address(host::Outcome<SocketAddress> address)
         end(Reason::plain_user, std::string("refused: ") + known.error().what);
         return;
     }
+    // READY depends on nothing that the program says, and goes with the greeting.
     plain_.stream.write(zmtp::write_greeting({zmtp::Mechanism::null, outer_.minor}));
+    write_frame(plain_.stream, zmtp::frame_command, ready_for_plain());
 }
 
 Status Link::read_plain_ready(bool& moved)

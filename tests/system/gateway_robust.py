@@ -164,6 +164,7 @@ def one_source_takes_no_other_sources_place(home):  # [GATE-3] [GATE-18] [CURVE-
         server = gateway.socket(zmq.ROUTER, bind=gateway.ipc("app"))
         greedy = silent_connections("127.0.0.66", port, 12)
         wait_until(lambda: gateway.metric("ended_total", "in", reason="too_many") == 4, "four are above the limit", 20)
+        wait_until(lambda: heard(greedy) >= 2, "handshakes of one source are under way", 20)
         expect(heard(greedy) == 2, f"{heard(greedy)} handshakes of one source are under way")
         client = gateway.curve_client(zmq.DEALER, key, f"tcp://127.0.0.1:{port}")
         converse(client, server, [b"all connections are taken, but by who waits"])

@@ -32,6 +32,7 @@ class AnsweringEnclave final : public Enclave {
     }
     void call_many(std::span<Call> calls) override
     {
+        trips += calls.empty() ? 0 : 1;
         for (auto& one : calls) {
             one.result = call(one.request, one.input, one.output);
         }
@@ -44,6 +45,7 @@ class AnsweringEnclave final : public Enclave {
     [[nodiscard]] int ring_fd() const noexcept override { return -1; }
 
     Answer answer;
+    int trips = 0;
 
   private:
     EnclaveFacts facts_;
@@ -56,25 +58,17 @@ struct TestHub final : Hub {
     int ended = 0;
 };
 
-class LinkTest : public testing::Test {
+class OneLink : public testing::Test {
   protected:
-    LinkTest()
+    OneLink()
     {
-        route_->config.name = "in";
-        route_->config.listen = *parse_endpoint("vsock://*:1024");
-        route_->config.connect = *parse_endpoint("ipc:///nonexistent/app");
         route_->keys.emplace_back();
         route_->keys.front().loaded.id = 1;
-        std::array<int, 2> pair{};
-        EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
-        peer_ = pair[0];
         EXPECT_EQ(::pipe2(log_.data(), O_NONBLOCK | O_CLOEXEC), 0);
         log_to_.emplace(false, log_[1]);
         hub_.emplace(Shared{*loop_, *strangers_, crossing_, chamber_, *resolver_, *log_to_});
-        link_.emplace(*hub_, route_, ListeningSocket::Accepted{Stream(pair[1]), "vsock:42", "vsock:42:7"}, false);
-        turn(); // the greeting goes out, and from here on the socket is watched
     }
-    ~LinkTest() override
+    ~OneLink() override
     {
         link_.reset();
         ::close(peer_);
@@ -82,9 +76,18 @@ class LinkTest : public testing::Test {
             ::close(end);
         }
     }
-    LinkTest(const LinkTest&) = delete;
-    LinkTest& operator=(const LinkTest&) = delete;
+    OneLink(const OneLink&) = delete;
+    OneLink& operator=(const OneLink&) = delete;
 
+    // Accepted on the side that listens.
+    void open_link()
+    {
+        std::array<int, 2> pair{};
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
+        peer_ = pair[0];
+        link_.emplace(*hub_, route_, ListeningSocket::Accepted{Stream(pair[1]), "vsock:42", "vsock:42:7"}, false);
+        turn(); // from here on the socket is watched
+    }
     void say(Bytes bytes) const
     {
         ASSERT_EQ(::send(peer_, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
@@ -143,6 +146,75 @@ class LinkTest : public testing::Test {
     int peer_ = -1;
 };
 
+class LinkTest : public OneLink {
+  protected:
+    LinkTest()
+    {
+        route_->config.name = "in";
+        route_->config.listen = *parse_endpoint("vsock://*:1024");
+        route_->config.connect = *parse_endpoint("ipc:///nonexistent/app");
+        open_link();
+    }
+};
+
+// A program that connects to a connector; the server outside is the test's too.
+class ConnectorTest : public OneLink {
+  protected:
+    ConnectorTest()
+    {
+        auto& config = route_->config;
+        config.name = "out";
+        config.side = Side::client;
+        config.listen = *parse_endpoint("vsock://*:1024");
+        config.connect = *parse_endpoint("ipc:///tmp/caisson_connector_test." + std::to_string(::getpid()));
+        config.server_key = protocol::CurveKey{{9}};
+        auto server = ListeningSocket::open(config.connect);
+        EXPECT_TRUE(server);
+        server_.emplace(std::move(*server));
+        enclave_.answer = [this](Request request) -> Result<Octets> {
+            asked_.push_back(request);
+            switch (request) {
+            case Request::begin_client: return Octets(4 + 200, 7);
+            case Request::process_welcome:
+                return welcome_opens_ ? Result<Octets>(Octets{}) : fail(Kind::unauthentic, "a box does not open");
+            case Request::produce_initiate: return Octets(257, 8);
+            default: return Octets{};
+            }
+        };
+        open_link();
+    }
+    ~ConnectorTest() override { link_.reset(); } // it closes its session
+    ConnectorTest(const ConnectorTest&) = delete;
+    ConnectorTest& operator=(const ConnectorTest&) = delete;
+
+    // The program's part, up to where the server is connected to.
+    std::optional<ListeningSocket::Accepted> at_server()
+    {
+        say(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
+        Octets ready(zmtp::ready_name.size() + 2);
+        ready[0] = zmtp::frame_command;
+        ready[1] = static_cast<std::uint8_t>(zmtp::ready_name.size());
+        copy_bytes(MutableBytes(ready).subspan(2), bytes_of(zmtp::ready_name));
+        say(ready);
+        turn();
+        return server_->accept();
+    }
+    void say_welcome(Stream& server)
+    {
+        server.write(zmtp::write_greeting({zmtp::Mechanism::curve, 1}));
+        Octets welcome(2 + 168);
+        welcome[0] = zmtp::frame_command;
+        welcome[1] = 168;
+        copy_bytes(MutableBytes(welcome).subspan(2), bytes_of(zmtp::welcome_name));
+        server.write(welcome);
+        ASSERT_TRUE(server.flush());
+    }
+
+    std::optional<ListeningSocket> server_;
+    std::vector<Request> asked_;
+    bool welcome_opens_ = true;
+};
+
 TEST_F(LinkTest, a_chamber_without_a_place_for_a_session_is_too_many_and_a_plain_close) // [GATE-2] [GATE-31]
 {
     enclave_.answer = [](Request) -> Result<Octets> { return fail(Kind::exhausted, "all sessions are in use"); };
@@ -152,7 +224,7 @@ TEST_F(LinkTest, a_chamber_without_a_place_for_a_session_is_too_many_and_a_plain
     EXPECT_EQ(hub_->ended, 1);
     EXPECT_EQ(ended(Reason::too_many), 1U);
     EXPECT_EQ(ended(Reason::too_large), 0U);
-    EXPECT_EQ(heard(), std::pair(zmtp::greeting_bytes, true)) << "not a word behind the greeting";
+    EXPECT_EQ(heard(), std::pair(std::size_t{0}, true)) << "not a word";
     EXPECT_NE(logged().find("in: vsock:42:7: refused: the chamber takes no further session"), std::string::npos);
 }
 
@@ -162,7 +234,27 @@ TEST_F(LinkTest, a_frame_above_its_limit_is_too_large) // [GATE-8] [GATE-31]
     say(ByteArray<9>{zmtp::frame_command | zmtp::frame_long, 0, 0, 1, 0, 0, 0, 0, 0});
     turn();
     EXPECT_EQ(ended(Reason::too_large), 1U);
-    EXPECT_EQ(heard(), std::pair(zmtp::greeting_bytes, true));
+    EXPECT_EQ(heard(), std::pair(std::size_t{0}, true));
+}
+
+TEST_F(LinkTest, who_says_something_is_greeted_and_who_is_silent_a_little_later) // [GATE-24]
+{
+    EXPECT_EQ(heard(), std::pair(std::size_t{0}, false));
+    link_->on_tick(Link::Clock::now());
+    EXPECT_EQ(heard().first, 0U) << "it has had no time to say something";
+    link_->on_tick(Link::Clock::now() + std::chrono::milliseconds(100));
+    EXPECT_EQ(heard().first, zmtp::greeting_bytes);
+    link_->on_tick(Link::Clock::now() + std::chrono::milliseconds(200));
+    say(ByteArray<1>{0xff});
+    turn();
+    EXPECT_EQ(heard(), std::pair(std::size_t{0}, false)) << "it is greeted once";
+}
+
+TEST_F(LinkTest, the_first_octet_is_enough_for_the_greeting) // [GATE-24]
+{
+    say(ByteArray<1>{0xff});
+    turn();
+    EXPECT_EQ(heard(), std::pair(zmtp::greeting_bytes, false));
 }
 
 TEST_F(LinkTest, a_stranger_over_vsock_is_named_by_its_context_in_log_and_limits) // [GATE-3] [GATE-17] [GATE-32]
@@ -225,12 +317,14 @@ TEST_F(LinkTest, a_program_reads_trust_node_and_measurement_of_a_gated_peer_as_t
     }
     auto behind = program->accept();
     ASSERT_TRUE(behind);
+    ASSERT_TRUE(behind->stream.read_some()) << "greeting and READY, before the program says a word"; // [GATE-1]
+    const Octets early(behind->stream.input().begin(), behind->stream.input().end());
     behind->stream.write(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
     ASSERT_TRUE(behind->stream.flush());
     turn();
     turn();
-    ASSERT_TRUE(behind->stream.read_some());
-    const auto frame = zmtp::read_frame(behind->stream.input().subspan(zmtp::greeting_bytes), 4096);
+    ASSERT_GT(early.size(), zmtp::greeting_bytes);
+    const auto frame = zmtp::read_frame(Bytes(early).subspan(zmtp::greeting_bytes), 4096);
     ASSERT_TRUE(frame && *frame);
     const auto metadata = zmtp::read_null_ready((*frame)->body);
     ASSERT_TRUE(metadata);
@@ -239,6 +333,50 @@ TEST_F(LinkTest, a_program_reads_trust_node_and_measurement_of_a_gated_peer_as_t
     EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Node")), "ab" + std::string(62, '0'));
     EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Measurement")), "cd" + std::string(62, '0'));
     EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Key")), z85_of({{9}}));
+}
+
+TEST_F(ConnectorTest, hello_goes_with_the_greeting_and_initiate_in_one_trip_with_welcome) // [GATE-4]
+{
+    auto at = at_server();
+    ASSERT_TRUE(at);
+    ASSERT_TRUE(at->stream.read_some());
+    EXPECT_EQ(at->stream.input().size(), zmtp::greeting_bytes + 2 + 200) << "greeting and HELLO, unasked";
+    at->stream.consume(at->stream.input().size());
+    EXPECT_EQ(enclave_.trips, 1);
+    say_welcome(at->stream);
+    turn();
+    EXPECT_EQ(enclave_.trips, 2);
+    EXPECT_EQ(asked_, (std::vector{Request::begin_client, Request::process_welcome, Request::produce_initiate}));
+    ASSERT_TRUE(at->stream.read_some());
+    const auto frame = zmtp::read_frame(at->stream.input(), 4096);
+    ASSERT_TRUE(frame && *frame);
+    EXPECT_EQ((*frame)->body.size(), 257U);
+    EXPECT_STREQ(link_->stage_name(), "ready");
+}
+
+TEST_F(ConnectorTest, behind_a_welcome_that_does_not_open_goes_no_initiate) // [GATE-5] [CURVE-2]
+{
+    welcome_opens_ = false;
+    auto at = at_server();
+    ASSERT_TRUE(at && at->stream.read_some());
+    at->stream.consume(at->stream.input().size());
+    say_welcome(at->stream);
+    turn();
+    EXPECT_STREQ(link_->stage_name(), "retry");
+    EXPECT_FALSE(at->stream.read_some()) << "closed, without a word";
+    EXPECT_EQ(at->stream.input().size(), 0U);
+    EXPECT_NE(logged().find("WELCOME does not open"), std::string::npos);
+}
+
+TEST_F(ConnectorTest, a_server_of_another_mechanism_is_tried_again_though_it_has_a_hello) // [GATE-5] [ZMTP-3]
+{
+    auto at = at_server();
+    ASSERT_TRUE(at);
+    at->stream.write(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
+    ASSERT_TRUE(at->stream.flush());
+    turn();
+    EXPECT_STREQ(link_->stage_name(), "retry");
+    EXPECT_EQ(asked_, (std::vector{Request::begin_client, Request::close_session}));
 }
 
 } // namespace
