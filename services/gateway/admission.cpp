@@ -92,6 +92,7 @@ void Gateway::admit(Door& door, ListeningSocket::Accepted accepted)
         return;
     }
     ++live_;
+    took_in_ = true;
     if (counted && !parks) {
         ++source.active;
         ++handshakes_;

@@ -3,7 +3,10 @@
 #include "host/store/access_signer.hpp"
 #include "services/gateway/route_files.hpp"
 
+#include <numeric>
 #include <set>
+
+#include <sched.h>
 
 namespace caisson::services::gateway {
 namespace {
@@ -297,10 +300,25 @@ void Gateway::turn()
     bury();
 }
 
+// [GATE-25] The other programs that have a part in the handshakes run before the next turn looks what has come of them.
+// Where a CPU is free, nobody waits.
+void Gateway::give_way()
+{
+    const bool moved = crossing.was_used() || took_in_;
+    took_in_ = false;
+    const auto handshaking =
+        std::accumulate(doors_.begin(), doors_.end(), std::uint64_t{0},
+                        [](std::uint64_t sum, const Door& door) { return sum + door.route->metrics.handshaking; });
+    if (moved && strangers.gives_way(handshaking, Clock::now())) {
+        ::sched_yield();
+    }
+}
+
 void Gateway::run()
 {
     while (!signals_.stop.load()) {
         turn();
+        give_way();
         if (signals_.reload.exchange(false)) {
             reload();
         }

@@ -112,6 +112,7 @@ class Gateway final : public Hub, public Observed {
     void tick_all();
     void end_refused_sessions();
     void bury();
+    void give_way();
 
     // admission.cpp
     void fit_connections(std::size_t descriptors);
@@ -164,6 +165,7 @@ class Gateway final : public Hub, public Observed {
     std::size_t handshakes_ = 0;
     std::size_t parked_ = 0;
     std::size_t live_ = 0;
+    bool took_in_ = false; // somebody, since give_way
     Control control_;
     Clock::time_point next_tick_ = Clock::now();
     std::uint64_t ticks_ = 0;

@@ -25,6 +25,7 @@ class Strangers final : public Watcher {
     // A session talks for so long after its last frame. One that is young has company: many come at once.
     static constexpr std::chrono::milliseconds talk{20};
     static constexpr std::chrono::seconds young{1};
+    static constexpr std::uint64_t together_min = 4;
 
     // `main` hears when somebody is ready in `own`, where strangers are watched. Both outlive this.
     Strangers(const Loop& main, const Loop& own);
@@ -51,6 +52,11 @@ class Strangers final : public Watcher {
     // Whether one more is taken in within this turn.
     [[nodiscard]] bool take_in() noexcept;
     void forget_ended();
+    // [GATE-25] Whether, with so many handshakes under way, other programs run before the next turn.
+    [[nodiscard]] bool gives_way(std::uint64_t handshaking, Clock::time_point now) const noexcept
+    {
+        return handshaking >= together_min && !beside_sessions(now);
+    }
 
   private:
     [[nodiscard]] bool beside_sessions(Clock::time_point now) const noexcept { return now - talked_ < talk; }

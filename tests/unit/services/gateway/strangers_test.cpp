@@ -137,6 +137,15 @@ TEST_F(StrangersTest, young_sessions_keep_nobody_waiting)
     EXPECT_EQ(heard(), static_cast<int>(Strangers::steps_alone));
 }
 
+TEST_F(StrangersTest, many_handshakes_give_way_to_other_programs_but_a_few_do_not_nor_beside_sessions) // [GATE-25]
+{
+    EXPECT_FALSE(strangers_.gives_way(Strangers::together_min - 1, now_));
+    EXPECT_TRUE(strangers_.gives_way(Strangers::together_min, now_));
+    sessions_talk();
+    EXPECT_FALSE(strangers_.gives_way(1000, now_));
+    EXPECT_TRUE(strangers_.gives_way(1000, now_ + Strangers::talk)) << "they have fallen silent";
+}
+
 TEST_F(StrangersTest, a_turn_takes_in_so_many_and_outside_of_one_nobody_comes_in) // [GATE-23]
 {
     class Door final : public Watcher {
