@@ -107,7 +107,8 @@ class Link {
         Buffer* room = nullptr;
         Status broken; // what came behind it
 
-        [[nodiscard]] bool boards() const noexcept { return count > 0 || !broken; }
+        // A command that goes no further takes no message's place, but it has been read.
+        [[nodiscard]] bool boards() const noexcept { return count > 0 || wire_bytes > 0 || !broken; }
     };
 
     // A message on its way in pieces.

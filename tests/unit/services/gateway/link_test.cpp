@@ -106,6 +106,11 @@ class OneLink : public testing::Test {
         loop_->wait(std::chrono::microseconds(0));
         static_cast<void>(strangers_->take(Link::Clock::now()));
         link_->gather(voyage_);
+        if (!voyage_.links.empty()) {
+            voyage_.sail();
+            link_->absorb(voyage_);
+            voyage_.clear();
+        }
         crossing_.run();
         link_->take_answer();
         link_->settle();
@@ -333,6 +338,38 @@ TEST_F(LinkTest, a_program_reads_trust_node_and_measurement_of_a_gated_peer_as_t
     EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Node")), "ab" + std::string(62, '0'));
     EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Measurement")), "cd" + std::string(62, '0'));
     EXPECT_EQ(text_of(zmtp::find_property(*metadata, "X-Caisson-Key")), z85_of({{9}}));
+}
+
+TEST_F(LinkTest, a_ping_with_nothing_behind_it_is_answered_once) // [ZMTP-7]
+{
+    route_->config.connect = *parse_endpoint("ipc:///tmp/caisson_link_test." + std::to_string(::getpid()));
+    auto program = ListeningSocket::open(route_->config.connect);
+    ASSERT_TRUE(program) << program.error().what;
+    enclave_.answer = [](Request request) -> Result<Octets> {
+        Octets octets(request == Request::process_initiate ? 40 : 0); // session, client, admitted
+        if (request == Request::process_initiate) {
+            octets.front() = octets[36] = 1;
+        }
+        return octets;
+    };
+    say_hello();
+    turn();
+    say(Octets{zmtp::frame_command, 9, 8, 'I', 'N', 'I', 'T', 'I', 'A', 'T', 'E'});
+    turn();
+    auto behind = program->accept();
+    ASSERT_TRUE(behind && behind->stream.read_some());
+    behind->stream.consume(behind->stream.input().size());
+    behind->stream.write(zmtp::write_greeting({zmtp::Mechanism::null, 1}));
+    behind->stream.write(Octets{zmtp::frame_command, 6, 5, 'R', 'E', 'A', 'D', 'Y'});
+    behind->stream.write(Octets{zmtp::frame_command, 7, 4, 'P', 'I', 'N', 'G', 0, 0});
+    ASSERT_TRUE(behind->stream.flush());
+    for (int turns = 0; turns < 5; ++turns) {
+        turn();
+    }
+    ASSERT_TRUE(link_->is_open()) << logged();
+    ASSERT_TRUE(behind->stream.read_some());
+    const Octets pong{zmtp::frame_command, 5, 4, 'P', 'O', 'N', 'G'};
+    EXPECT_EQ(Octets(behind->stream.input().begin(), behind->stream.input().end()), pong);
 }
 
 TEST_F(ConnectorTest, hello_goes_with_the_greeting_and_initiate_in_one_trip_with_welcome) // [GATE-4]
