@@ -2,6 +2,7 @@
 // computes for handshakes. Thread CPU time of alternating slots, medians; wiping is part of our time.
 // usage: crypto [--json] [--quick | --smoke] [--tweetnacl LIBRARY]
 //   --tweetnacl   a shared library of TweetNaCl (bench/tweetnacl.sh makes one of Debian's source package): measured too
+#include "bench/bar.hpp"
 #include "bench/crypto_handshake.hpp"
 #include "bench/rivals.hpp"
 #include "core/crypto/box_batch.hpp"
@@ -11,6 +12,7 @@
 #include <dlfcn.h>
 #include <sodium.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -21,6 +23,12 @@ namespace {
 
 using crypto::BoxJob;
 using crypto::BoxKernel;
+
+constexpr Bar bars[] = {
+    {"seal65/batch64", 22},  {"seal65/batch16", 20},       {"seal65/alone", 2.7},   {"open65/batch64", 18},
+    {"seal1KiB/batch64", 9}, {"seal64KiB/alone", 3.8},     {"x25519/public64", 50}, {"x25519/shared32", 10},
+    {"handshake/8", 15},     {"seal65-avx2/batch64", 5.2},
+};
 
 void require(bool condition)
 {
@@ -290,19 +298,23 @@ class Bench {
 
     void print_table() const
     {
-        std::printf("%-22s %12s %12s %8s %14s %8s\n", "case (ns each, CPU)", "ours", "libsodium", "times",
-                    "TweetNaCl -O2", "times");
+        std::printf("%-22s %12s %12s %8s %8s %-6s %14s %8s\n", "case (ns each, CPU)", "ours", "libsodium", "times",
+                    "bar", "", "TweetNaCl -O2", "times");
         for (const auto& row : rows_) {
-            std::printf("%-22s %12.1f %12.1f %8.2f", row.name.c_str(), row.ours, row.peer, row.peer / row.ours);
+            const auto times = row.peer / row.ours;
+            std::printf("%-22s %12.1f %12.1f %8.2f %s", row.name.c_str(), row.ours, row.peer, times,
+                        bar_text(bar_of(bars, row.name), times).c_str());
             if (row.tweetnacl > 0) {
                 std::printf(" %14.1f %8.1f", row.tweetnacl, row.tweetnacl / row.ours);
             }
             std::printf("\n");
         }
+        print_verdict();
     }
     void print_json(const char* kernel) const
     {
-        std::printf(R"({"bench": "crypto", "machine": {"kernel": "%s"}, "cases": [)", kernel);
+        std::printf(R"({"bench": "crypto", "machine": {"cpu": "%s", "kernel": "%s"}, "cases": [)", cpu_name().c_str(),
+                    kernel);
         const char* separator = "";
         for (const auto& row : rows_) {
             std::printf(R"(%s{"name": "%s", "ours": %.1f, "peer": %.1f, "unit": "ns", "ratio": %.4f, )"
@@ -311,13 +323,29 @@ class Bench {
             if (row.tweetnacl > 0) {
                 std::printf(R"(, "tweetnacl": %.1f)", row.tweetnacl);
             }
-            std::printf("}");
+            std::printf("%s}", bar_json(bar_of(bars, row.name), row.peer / row.ours).c_str());
             separator = ", ";
         }
         std::printf("]}\n");
     }
 
   private:
+    void print_verdict() const
+    {
+        std::size_t met = 0;
+        std::string without; // what this CPU has no kernel for
+        for (const auto& bar : bars) {
+            const auto row =
+                std::find_if(rows_.begin(), rows_.end(), [&](const Row& one) { return one.name == bar.name; });
+            if (row == rows_.end()) {
+                without += (without.empty() ? "; not measured on this CPU: " : ", ") + std::string(bar.name);
+            } else {
+                met += row->peer / row->ours >= bar.times ? 1 : 0;
+            }
+        }
+        std::printf("bars: %zu of %zu met%s\n", met, std::size(bars), without.c_str());
+    }
+
     Pace pace_;
     TweetNacl tweetnacl_;
     std::vector<Row> rows_;

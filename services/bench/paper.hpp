@@ -22,6 +22,7 @@ struct PaperCase {
     std::string name;
     double ours = 0; // per second
     double peer = 0;
+    double bar = 0; // what `times` should reach; 0: none
 
     [[nodiscard]] double times() const { return ours / peer; }
 };
