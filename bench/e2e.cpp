@@ -222,9 +222,11 @@ class OurEnd {
     void pump(int timeout_ms)
     {
         flush();
-        for (int count = 0; count < 1024 && carrier->poll(count == 0 ? timeout_ms : 0); ++count) {
-            endpoint->receive(*carrier->receive(0));
+        std::vector<library::Parts> came;
+        while (came.size() < 1024 && carrier->poll(came.empty() ? timeout_ms : 0)) {
+            came.push_back(*carrier->receive(0));
         }
+        endpoint->receive_many(std::move(came));
         flush();
     }
     void flush()

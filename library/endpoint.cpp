@@ -229,10 +229,19 @@ void Endpoint::retry_handshakes()
 
 void Endpoint::receive(std::span<const Bytes> parts)
 {
-    receive(copy_of(parts));
+    take_message(copy_of(parts));
+    go_on_with_handshakes();
 }
 
-void Endpoint::receive(Parts parts)
+void Endpoint::receive_many(std::vector<Parts> messages)
+{
+    for (auto& message : messages) {
+        take_message(std::move(message));
+    }
+    go_on_with_handshakes();
+}
+
+void Endpoint::take_message(Parts parts)
 {
     const auto first = std::find_if(parts.begin(), parts.end(), is_packet);
     if (first == parts.end()) {
@@ -251,9 +260,9 @@ Done Endpoint::take_packet(Buffer bytes, const Parts& route)
 {
     const auto packet = TRY(e2e::read_packet(bytes));
     switch (packet.type) {
-    case e2e::PacketType::hello: return take_hello(bytes, route);
-    case e2e::PacketType::welcome: return take_welcome(packet, bytes);
-    case e2e::PacketType::initiate: return take_initiate(bytes, route);
+    case e2e::PacketType::hello: return take_hello(std::move(bytes), route);
+    case e2e::PacketType::welcome: return take_welcome(packet, std::move(bytes));
+    case e2e::PacketType::initiate: return take_initiate(std::move(bytes), route);
     case e2e::PacketType::ready: return take_ready(packet, bytes);
     case e2e::PacketType::data:
     case e2e::PacketType::fanout: return take_data(std::move(bytes), route);
@@ -262,87 +271,30 @@ Done Endpoint::take_packet(Buffer bytes, const Parts& route)
     return fault(Kind::malformed, "a packet of unknown type");
 }
 
-Done Endpoint::take_hello(Bytes bytes, const Parts& route)
+Outcome<std::shared_ptr<Endpoint::Session>> Endpoint::session_for(const e2e::Packet& packet) const
 {
-    if (!settings_.accepts_all && allowed_.empty()) {
-        return fault(Kind::forbidden, "sessions of clients are not accepted here");
+    if (packet.type == e2e::PacketType::data) {
+        return find(packet.id);
     }
-    push_outgoing(route, {TRY(chamber_.ask(Request::e2e_process_hello, {Number(key_), bytes}, 512))});
-    return {};
-}
-
-Done Endpoint::take_welcome(const e2e::Packet& packet, Bytes bytes)
-{
-    const auto session = find(packet.id);
-    if (session == nullptr || session->step != Step::welcome) {
-        return fault(Kind::missing, "WELCOME is for no handshake of ours");
+    const auto count = TRY(e2e::count_slots(packet));
+    for (std::size_t index = 0; index < count; ++index) {
+        E2eId id;
+        copy_bytes(id.bytes, e2e::slot_of(packet, index).first(E2eId::size));
+        if (auto session = find(id); session != nullptr) {
+            return session;
+        }
     }
-    TRY(chamber_.ask(Request::e2e_process_welcome, {Number(session->number), bytes}, 0));
-    auto initiate = TRY(
-        chamber_.ask(Request::e2e_produce_initiate, {Number(session->number), own_property(settings_.order)}, 1024));
-    sessions_.erase(session->id);
-    session->id = TRY(e2e::read_packet(initiate)).id;
-    session->step = Step::ready;
-    sessions_[session->id] = session;
-    push_outgoing(session->route, {std::move(initiate)});
-    return {};
-}
-
-// [E2E-15] Who is not admitted by the gate, or not allowed here, gets no session and no word.
-Done Endpoint::take_initiate(Bytes bytes, const Parts& route)
-{
-    const auto initiated = TRY(process_initiate(chamber_, key_, bytes));
-    if (initiated.session == 0) {
-        chamber_.want_peer(key_, initiated.client);
-        return fault(Kind::unacceptable, "the client's node is not trusted now");
-    }
-    if (!settings_.accepts_all && !allowed_.contains(initiated.client)) {
-        static_cast<void>(chamber_.ask(Request::e2e_close_session, {Number(initiated.session)}, 0));
-        return fault(Kind::forbidden, "the client is not allowed here");
-    }
-    auto session = std::make_shared<Session>();
-    session->number = initiated.session;
-    session->id = initiated.id;
-    session->peer = initiated.client;
-    session->step = Step::open;
-    session->route = route;
-    chamber_.keep_peer(key_, session->peer);
-    sessions_[session->id] = session;
-    by_peer_[session->peer].push_back(session);
-    push_outgoing(route, {TRY(chamber_.ask(Request::e2e_produce_ready, {Number(session->number)}, 1024))});
-    limit_sessions_of(session->peer);
-    events_.push_back({CAISSON_EVENT_OPENED, CAISSON_OK, session->peer, {}});
-    return {};
-}
-
-Done Endpoint::take_ready(const e2e::Packet& packet, Bytes bytes)
-{
-    const auto session = find(packet.id);
-    if (session == nullptr || session->step != Step::ready) {
-        return fault(Kind::missing, "READY is for no handshake of ours");
-    }
-    TRY(chamber_.ask(Request::e2e_process_ready, {Number(session->number), bytes}, bytes.size() + 64));
-    session->step = Step::open;
-    wishes_[session->peer].pause = settings_.retry;
-    limit_sessions_of(session->peer);
-    events_.push_back({CAISSON_EVENT_OPENED, CAISSON_OK, session->peer, {}});
-    return {};
+    return nullptr;
 }
 
 // Kept until `next`, so that many are opened with one crossing.
 Done Endpoint::take_data(Buffer bytes, const Parts& route)
 {
     const auto packet = TRY(e2e::read_packet(bytes));
-    std::shared_ptr<Session> session;
-    if (packet.type == e2e::PacketType::data) {
-        session = find(packet.id);
-    } else {
-        const auto count = TRY(e2e::count_slots(packet));
-        for (std::size_t index = 0; index < count && session == nullptr; ++index) {
-            E2eId id;
-            copy_bytes(id.bytes, e2e::slot_of(packet, index).first(E2eId::size));
-            session = find(id);
-        }
+    auto session = TRY(session_for(packet));
+    if (session == nullptr && !handshakes_.empty()) { // it may be one that is about to open
+        go_on_with_handshakes();
+        session = TRY(session_for(packet));
     }
     if (session == nullptr || session->step != Step::open) {
         return fault(Kind::missing, "a packet is of no session of ours");

@@ -53,7 +53,9 @@ class Endpoint {
     Done disconnect(const CurveKey& peer);
 
     void receive(std::span<const Bytes> parts);
-    void receive(Parts parts); // without copying what it brings
+    // Messages that are there together, without copying what they bring: the steps of their handshakes go through the
+    // ring at once.
+    void receive_many(std::vector<Parts> messages);
     std::optional<Parts> outgoing();
     std::optional<Event> next();
 
@@ -97,10 +99,29 @@ class Endpoint {
     {
     }
 
+    // A step of a handshake: what came, and what is asked because of it, first with that and then for the answer.
+    struct Handshake {
+        protocol::e2e::PacketType type{};
+        std::shared_ptr<Session> session; // WELCOME's; INITIATE's, when it has opened
+        Buffer packet;
+        Parts route;
+        Request request{};
+        std::uint32_t subject = 0;
+        Buffer answer; // as large as it may be
+        Result<std::size_t> result = std::size_t{0};
+    };
+    void take_message(Parts parts);
     Done take_packet(Buffer packet, const Parts& route);
-    Done take_hello(Bytes packet, const Parts& route);
-    Done take_welcome(const protocol::e2e::Packet& packet, Bytes bytes);
-    Done take_initiate(Bytes packet, const Parts& route);
+    Done take_hello(Buffer packet, const Parts& route);
+    Done take_welcome(const protocol::e2e::Packet& packet, Buffer bytes);
+    Done take_initiate(Buffer packet, const Parts& route);
+    void go_on_with_handshakes();
+    void ask_many(std::span<Handshake> steps);
+    // What comes of a first answer: the next thing to ask, if there is one.
+    Outcome<std::optional<Handshake>> after(Handshake& step);
+    Outcome<Handshake> after_welcome(Handshake& step);
+    Outcome<Handshake> after_initiate(Handshake& step);
+    Done finish(Handshake& step);
     Done take_ready(const protocol::e2e::Packet& packet, Bytes bytes);
     Done take_data(Buffer packet, const Parts& route);
     Done take_letter(Bytes packet);
@@ -112,6 +133,8 @@ class Endpoint {
     void end(const std::shared_ptr<Session>& session, Kind why, bool tells);
     void forget(const std::shared_ptr<Session>& session);
     void limit_sessions_of(const CurveKey& peer);
+    // Null: none of ours. Fails: malformed.
+    [[nodiscard]] Outcome<std::shared_ptr<Session>> session_for(const protocol::e2e::Packet& packet) const;
     [[nodiscard]] std::shared_ptr<Session> find(const E2eId& id) const;
     [[nodiscard]] std::shared_ptr<Session> open_session(const CurveKey& peer) const;
     Done know_sender(const CurveKey& sender);
@@ -131,6 +154,7 @@ class Endpoint {
     std::map<CurveKey, std::deque<std::shared_ptr<Session>>> by_peer_; // the newest is last
     std::vector<ToSeal> to_seal_;
     std::vector<ToOpen> to_open_;
+    std::vector<Handshake> handshakes_;
     std::deque<Parts> outgoing_;
     std::deque<Event> events_;
 };

@@ -117,9 +117,17 @@ Done pump(Endpoint& endpoint, library::Socket& carrier, int timeout_ms)
 {
     TRY(send_outgoing(endpoint, carrier, std::max(timeout_ms, 1000)));
     int wait = timeout_ms;
-    for (std::size_t count = 0; count < pump_messages_max && carrier.poll(wait); ++count, wait = 0) {
-        endpoint.receive(TRY(carrier.receive(0)));
+    std::vector<Parts> came;
+    while (came.size() < pump_messages_max && carrier.poll(wait)) {
+        auto message = carrier.receive(0);
+        if (!message) {
+            endpoint.receive_many(std::move(came));
+            return std::unexpected(message.error());
+        }
+        came.push_back(std::move(*message));
+        wait = 0;
     }
+    endpoint.receive_many(std::move(came));
     return send_outgoing(endpoint, carrier, 1000); // answers of handshakes
 }
 

@@ -11,8 +11,17 @@ namespace e2e = protocol::e2e;
 
 Outcome<InitiatedE2e> process_initiate(Chamber& chamber, std::uint32_t key, Bytes packet)
 {
-    const auto answer = TRY(chamber.ask(Request::e2e_process_initiate, {Number(key), packet},
-                                        packet.size() + airlock::curve::metadata_bytes_max));
+    return read_initiated(
+        TRY(chamber.ask(Request::e2e_process_initiate, {Number(key), packet}, initiated_bytes_max(packet))));
+}
+
+std::size_t initiated_bytes_max(Bytes packet) noexcept
+{
+    return packet.size() + airlock::curve::metadata_bytes_max;
+}
+
+Outcome<InitiatedE2e> read_initiated(Bytes answer)
+{
     Reader reader(answer);
     InitiatedE2e initiated;
     const auto session = TRY(reader.read_le<std::uint32_t>());

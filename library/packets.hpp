@@ -15,6 +15,9 @@ struct InitiatedE2e {
     Buffer metadata;
 };
 Outcome<InitiatedE2e> process_initiate(Chamber& chamber, std::uint32_t key, Bytes packet);
+// Its answer, and how large that may be.
+Outcome<InitiatedE2e> read_initiated(Bytes answer);
+[[nodiscard]] std::size_t initiated_bytes_max(Bytes packet) noexcept;
 
 struct Letter {
     CurveKey sender;

@@ -140,15 +140,15 @@ const airlock::Row<Chamber> Chamber::table_[] = {
     {number(Request::e2e_open_client), "E2eOpenClient", 2 * id + key, 2 * id + key, any, nullptr,
      handle<&Chamber::e2e_open_client>},
     {number(Request::e2e_produce_hello), "E2eProduceHello", id, id,
-     in_states(SessionState::hello_due), state_of_e2e_session, handle<&Chamber::e2e_produce_hello>},
+     in_states(SessionState::hello_due), state_of_e2e_session, nullptr, join<&Chamber::e2e_produce_hello>},
     {number(Request::e2e_process_hello), "E2eProcessHello", id + e2e::head_bytes + 200, id + e2e::head_bytes + 200, any, nullptr,
-     handle<&Chamber::e2e_process_hello>},
+     nullptr, join<&Chamber::e2e_process_hello>},
     {number(Request::e2e_process_welcome), "E2eProcessWelcome", id + e2e::head_bytes + 168, id + e2e::head_bytes + 168,
-     in_states(SessionState::welcome_awaited), state_of_e2e_session, handle<&Chamber::e2e_process_welcome>},
+     in_states(SessionState::welcome_awaited), state_of_e2e_session, nullptr, join<&Chamber::e2e_process_welcome>},
     {number(Request::e2e_produce_initiate), "E2eProduceInitiate", id, id + metadata,
-     in_states(SessionState::initiate_due), state_of_e2e_session, handle<&Chamber::e2e_produce_initiate>},
+     in_states(SessionState::initiate_due), state_of_e2e_session, nullptr, join<&Chamber::e2e_produce_initiate>},
     {number(Request::e2e_process_initiate), "E2eProcessInitiate", id + e2e::head_bytes + 257, id + e2e::head_bytes + 257 + metadata, any, nullptr,
-     handle<&Chamber::e2e_process_initiate>},
+     nullptr, join<&Chamber::e2e_process_initiate>},
     {number(Request::e2e_produce_ready), "E2eProduceReady", id, id + metadata,
      in_states(SessionState::ready_due), state_of_e2e_session, handle<&Chamber::e2e_produce_ready>},
     {number(Request::e2e_process_ready), "E2eProcessReady", id + e2e::data_overhead_bytes, id + e2e::data_overhead_bytes + metadata,
@@ -197,6 +197,7 @@ Chamber::Chamber(Runtime& runtime, Arena& arena) noexcept
     , gates_(arena)
     , sessions_(arena)
     , handshakes_(sources_, sessions_)
+    , e2e_handshakes_(sources_, e2e_sessions_)
 {
 }
 
@@ -209,7 +210,9 @@ bool Chamber::comes_after_all(const airlock::Exchange& exchange) const noexcept
     case Request::box_keypair:
     case Request::begin_client:
     case Request::process_hello:
-    case Request::process_initiate: return false;
+    case Request::process_initiate:
+    case Request::e2e_process_hello:
+    case Request::e2e_process_initiate: return false;
     case Request::e2e_produce_message:
     case Request::e2e_process_message: return packet_is_alone(exchange);
     case Request::produce_hello:
@@ -217,6 +220,13 @@ bool Chamber::comes_after_all(const airlock::Exchange& exchange) const noexcept
     case Request::produce_initiate: {
         const auto session = Reader(exchange.input).read_le<std::uint32_t>();
         return !session || handshakes_.has(*session);
+    }
+    case Request::e2e_produce_hello:
+    case Request::e2e_process_welcome:
+    case Request::e2e_produce_initiate: {
+        const auto id_of_session = Reader(exchange.input).read_le<std::uint32_t>();
+        const auto session = id_of_session ? e2e_sessions_.find(*id_of_session) : fail(Kind::missing, "");
+        return !session || e2e_handshakes_.has(**session);
     }
     default: return true;
     }
@@ -252,6 +262,7 @@ void Chamber::run_batches() noexcept
     packets_.run();
     pairs_.run(shim_keys_);
     handshakes_.run();
+    e2e_handshakes_.run();
 }
 
 void Chamber::end_session(std::uint32_t session_id) noexcept

@@ -5,6 +5,7 @@
 #include "airlock/curve/requests.hpp"
 #include "airlock/table.hpp"
 #include "trusted/curve/cookies.hpp"
+#include "trusted/curve/e2e_handshakes.hpp"
 #include "trusted/curve/e2e_letter.hpp"
 #include "trusted/curve/e2e_session.hpp"
 #include "trusted/curve/gate.hpp"
@@ -117,11 +118,13 @@ class Chamber {
     static Result<std::uint32_t> state_of_e2e_session(const Chamber& chamber, Bytes input) noexcept;
     [[nodiscard]] Status check_e2e_gate(E2eSession& session) noexcept;
     Result<std::size_t> e2e_open_client(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> e2e_produce_hello(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> e2e_process_hello(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> e2e_process_welcome(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> e2e_produce_initiate(Bytes input, MutableBytes output) noexcept;
-    Result<std::size_t> e2e_process_initiate(Bytes input, MutableBytes output) noexcept;
+    void e2e_produce_hello(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void e2e_process_hello(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void e2e_process_welcome(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void e2e_produce_initiate(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    void e2e_process_initiate(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
+    [[nodiscard]] E2eSession* e2e_session_of(airlock::Exchange& exchange) noexcept;
+    static void note_e2e_step(airlock::Exchange& exchange, E2eSession* session, const Status& joined) noexcept;
     Result<std::size_t> e2e_produce_ready(Bytes input, MutableBytes output) noexcept;
     Result<std::size_t> e2e_process_ready(Bytes input, MutableBytes output) noexcept;
     void e2e_produce_message(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept;
@@ -180,6 +183,7 @@ class Chamber {
     ArenaTable<Gate, gates_max> gates_;
     Sessions sessions_; // the last in the arena: where memory is short, sessions are fewer
     Handshakes handshakes_;
+    E2eHandshakes e2e_handshakes_;
     std::uint64_t last_ticks_ = 0;
     std::uint64_t swept_ticks_ = 0;
 };

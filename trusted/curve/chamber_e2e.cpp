@@ -101,82 +101,72 @@ Result<std::size_t> Chamber::e2e_open_client(Bytes input, MutableBytes output) n
     return writer.finish();
 }
 
-Result<std::size_t> Chamber::e2e_produce_hello(Bytes input, MutableBytes output) noexcept
+// What a client cannot produce ends its session; `session` is null where there is none, or where it goes on.
+void Chamber::note_e2e_step(airlock::Exchange& exchange, E2eSession* session, const Status& joined) noexcept
 {
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(e2e_sessions_.find(subject.id));
-    const auto size = curve::e2e_produce_hello(sources_, *session, output);
-    if (!size) {
-        E2eSessions::close(*session);
-        return size;
+    if (joined) {
+        return;
     }
-    session->curve.state = SessionState::welcome_awaited;
-    return size;
+    exchange.answer.result = std::unexpected(joined.error());
+    if (session != nullptr) {
+        E2eSessions::close(*session);
+    }
 }
 
-Result<std::size_t> Chamber::e2e_process_hello(Bytes input, MutableBytes output) noexcept
+E2eSession* Chamber::e2e_session_of(airlock::Exchange& exchange) noexcept
 {
-    const auto subject = TRY(read_subject(input));
-    const auto* own = TRY(keys_.find(subject.id));
-    return curve::e2e_process_hello(sources_, *own, subject.rest, output);
+    const auto subject = read_subject(exchange.input);
+    const auto session = subject ? e2e_sessions_.find(subject->id) : std::unexpected(subject.error());
+    if (!session) {
+        exchange.answer.result = std::unexpected(session.error());
+        return nullptr;
+    }
+    return *session;
+}
+
+void Chamber::e2e_produce_hello(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    if (auto* session = e2e_session_of(exchange); session != nullptr) {
+        note_e2e_step(exchange, session, e2e_handshakes_.add_produce_hello(exchange, *session));
+    }
+}
+
+void Chamber::e2e_process_hello(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
+{
+    const auto subject = read_subject(exchange.input);
+    if (const auto* own = subject ? key_of(exchange, subject->id) : nullptr; own != nullptr) {
+        note_e2e_step(exchange, nullptr, e2e_handshakes_.add_process_hello(exchange, *own));
+    }
 }
 
 // [E2E-8] Whoever carries a handshake can add to it: what does not fit is refused, and the handshake goes on.
-Result<std::size_t> Chamber::e2e_process_welcome(Bytes input, MutableBytes /*output*/) noexcept
+void Chamber::e2e_process_welcome(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
 {
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(e2e_sessions_.find(subject.id));
-    TRY(curve::e2e_process_welcome(sources_, *session, subject.rest));
-    session->curve.state = SessionState::initiate_due;
-    return std::size_t{0};
+    if (auto* session = e2e_session_of(exchange); session != nullptr) {
+        note_e2e_step(exchange, nullptr, e2e_handshakes_.add_process_welcome(exchange, *session));
+    }
 }
 
-Result<std::size_t> Chamber::e2e_produce_initiate(Bytes input, MutableBytes output) noexcept
+void Chamber::e2e_produce_initiate(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
 {
-    const auto subject = TRY(read_subject(input));
-    auto* session = TRY(e2e_sessions_.find(subject.id));
-    const auto* own = TRY(keys_.find(session->curve.own_key));
-    const auto size = curve::e2e_produce_initiate(sources_, *session, *own, subject.rest, output);
-    if (!size) {
-        E2eSessions::close(*session);
-        return size;
+    auto* session = e2e_session_of(exchange);
+    const auto* own = session != nullptr ? key_of(exchange, session->curve.own_key) : nullptr;
+    if (own != nullptr) {
+        note_e2e_step(exchange, session, e2e_handshakes_.add_produce_initiate(exchange, *session, *own));
     }
-    session->curve.state = SessionState::ready_awaited;
-    return size;
 }
 
-Result<std::size_t> Chamber::e2e_process_initiate(Bytes input, MutableBytes output) noexcept
+void Chamber::e2e_process_initiate(const airlock::Row<Chamber>& /*row*/, airlock::Exchange& exchange) noexcept
 {
-    constexpr std::size_t head_bytes = id_bytes + CurveKey::size + id_bytes + id_bytes + E2eId::size;
-    const auto subject = TRY(read_subject(input));
-    const auto* own = TRY(keys_.find(subject.id));
-    auto* gate = TRY(gate_for(*own));
-    if (output.size() < head_bytes) {
-        return fail(Kind::exhausted, "the buffer for the answer is too small");
+    const auto subject = read_subject(exchange.input);
+    const auto* own = subject ? key_of(exchange, subject->id) : nullptr;
+    if (own == nullptr) {
+        return;
     }
-    const auto metadata = output.subspan(head_bytes);
-    auto initiated = TRY(curve::e2e_process_initiate(sources_, *own, subject.rest, metadata));
-    const auto client = initiated.client;
-    const auto order = initiated.order;
-    const auto session_id = initiated.session_id;
-    const auto metadata_at = initiated.metadata_at;
-    const auto metadata_bytes = initiated.metadata_bytes - metadata_at;
-    const bool admitted = gate == nullptr || gate->admits(client, runtime_.ticks());
-    std::uint32_t id = 0;
-    if (admitted) {
-        auto* session = TRY(e2e_sessions_.open());
-        session->curve.gate = gate;
-        e2e_begin(*session, *own, std::move(initiated));
-        id = session->curve.id;
-    }
-    copy_bytes(metadata, metadata.subspan(metadata_at, metadata_bytes));
-    Writer writer(output);
-    writer.write_le(id);
-    writer.write_bytes(client.bytes);
-    writer.write_le(admitted ? std::uint32_t{1} : std::uint32_t{0});
-    writer.write_le(static_cast<std::uint32_t>(order));
-    writer.write_bytes(session_id.bytes);
-    return head_bytes + metadata_bytes;
+    const auto gate = gate_for(*own);
+    note_e2e_step(exchange, nullptr,
+                  gate ? e2e_handshakes_.add_process_initiate(exchange, *own, *gate)
+                       : Status(std::unexpected(gate.error())));
 }
 
 Result<std::size_t> Chamber::e2e_produce_ready(Bytes input, MutableBytes output) noexcept

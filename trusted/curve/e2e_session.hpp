@@ -60,29 +60,6 @@ class E2eSessions {
     std::uint32_t generation_ = 0;
 };
 
-// The client's side of the handshake. What comes from the peer and does not fit changes nothing.
-[[nodiscard]] Result<std::size_t> e2e_produce_hello(Sources& sources, E2eSession& session,
-                                                    MutableBytes output) noexcept;
-[[nodiscard]] Status e2e_process_welcome(Sources& sources, E2eSession& session, Bytes bytes) noexcept;
-[[nodiscard]] Result<std::size_t> e2e_produce_initiate(Sources& sources, E2eSession& session, const LongTermKey& own,
-                                                       Bytes metadata, MutableBytes output) noexcept;
-
-// The server's side. HELLO to WELCOME keeps nothing.
-[[nodiscard]] Result<std::size_t> e2e_process_hello(Sources& sources, const LongTermKey& own, Bytes bytes,
-                                                    MutableBytes output) noexcept;
-struct E2eInitiated {
-    CurveKey client;
-    SharedKey key;
-    std::size_t metadata_bytes = 0; // at the front of the metadata buffer
-    Order order = Order::strict;
-    E2eId session_id;
-    std::size_t metadata_at = 0; // behind our own property
-};
-[[nodiscard]] Result<E2eInitiated> e2e_process_initiate(Sources& sources, const LongTermKey& own, Bytes bytes,
-                                                        MutableBytes metadata) noexcept;
-// Into a new session of a server.
-void e2e_begin(E2eSession& session, const LongTermKey& own, E2eInitiated&& initiated) noexcept;
-
 // A packet of data, or READY, whose text is metadata.
 [[nodiscard]] Result<std::size_t> e2e_seal(E2eSession& session, PacketType type, std::uint8_t flags, Bytes text,
                                            MutableBytes output) noexcept;

@@ -222,13 +222,4 @@ Status go_on(Sources& sources, HandshakeStep& step, bool has_key) noexcept
     return then(sources, step);
 }
 
-Status finish_alone(Sources& sources, HandshakeStep& step) noexcept
-{
-    while (step.go_on != nullptr) {
-        step.key = TRY(shared_key(*step.theirs, *step.secret));
-        TRY(go_on(sources, step, true));
-    }
-    return {};
-}
-
 } // namespace caisson::trusted::curve

@@ -50,7 +50,5 @@ struct HandshakeStep {
 
 // Goes on with the product, or fails: there is none, for one of the keys is a point of low order.
 [[nodiscard]] Status go_on(Sources& sources, HandshakeStep& step, bool has_key) noexcept;
-// To the end, for a step that nothing waits with.
-[[nodiscard]] Status finish_alone(Sources& sources, HandshakeStep& step) noexcept;
 
 } // namespace caisson::trusted::curve

@@ -382,5 +382,75 @@ TEST_F(EndToEndTest, large_messages_are_cut_and_come_whole) // [E2E-13] [E2E-30]
     EXPECT_EQ(letter.error().kind, Kind::exhausted);
 }
 
+// Many clients in one chamber, and a carrier that brings what they say at once.
+struct HandshakesTogether : EndToEndTest {
+    std::vector<std::unique_ptr<Endpoint>> clients;
+
+    void connect_clients(std::size_t count)
+    {
+        bob.endpoint->settings().accepts_all = true;
+        for (std::size_t index = 0; index < count; ++index) {
+            const auto made = alice.chamber->ask(Request::create_key_pair, {Number(0), CurveKey{}.bytes}, 512);
+            ASSERT_TRUE(made);
+            const auto loaded = alice.chamber->import_sealed(Bytes(*made).subspan(CurveKey::size));
+            ASSERT_TRUE(loaded);
+            auto& client = *clients.emplace_back(*Endpoint::open(*alice.chamber, loaded->id));
+            client.settings().retry = std::chrono::seconds(60); // on a slow machine too, one handshake each
+            ASSERT_TRUE(client.connect(bob.public_key, {Buffer(1, static_cast<std::uint8_t>(index))}));
+        }
+    }
+    // Each with a changed copy before it and another copy behind it.
+    static void add_thrice(std::vector<Parts>& to, const Parts& message)
+    {
+        auto changed = message;
+        changed.back().back() ^= 1U;
+        to.insert(to.end(), {changed, message, message});
+    }
+    // What the clients say reaches bob at once, and his answers each of them at once.
+    void turn_at_once(bool attacks)
+    {
+        std::vector<Parts> to_bob;
+        for (const auto& client : clients) {
+            while (const auto message = client->outgoing()) {
+                if (attacks) {
+                    add_thrice(to_bob, *message);
+                } else {
+                    to_bob.push_back(*message);
+                    to_bob.push_back(*message);
+                }
+            }
+        }
+        bob.endpoint->receive_many(std::move(to_bob));
+        std::vector<std::vector<Parts>> back(clients.size());
+        while (const auto message = bob.endpoint->outgoing()) {
+            add_thrice(back.at(message->at(0).at(0)), *message);
+        }
+        for (std::size_t index = 0; index < clients.size(); ++index) {
+            clients[index]->receive_many(std::move(back[index]));
+        }
+    }
+};
+TEST_F(HandshakesTogether, each_opens_once_whatever_stands_between_them) // [E2E-19] [E2E-8] [E2E-6]
+{
+    connect_clients(12);
+    turn_at_once(true);  // HELLO and WELCOME
+    turn_at_once(false); // INITIATE, whose cookie a changed copy would use up, and READY
+    for (const auto& client : clients) {
+        ASSERT_TRUE(client->is_open(bob.public_key));
+        ASSERT_TRUE(client->send(bob.public_key, views({octets("hello")})));
+    }
+    turn_at_once(true);
+    bob.drain();
+    const auto count = [this](int type) {
+        return std::count_if(bob.events.begin(), bob.events.end(),
+                             [type](const Event& event) { return event.type == type; });
+    };
+    EXPECT_EQ(count(CAISSON_EVENT_OPENED), 12);
+    EXPECT_EQ(count(CAISSON_EVENT_MESSAGE), 12);
+    EXPECT_EQ(count(CAISSON_EVENT_CLOSED), 0);
+    EXPECT_GE(count(CAISSON_EVENT_REFUSED), 12 + 12 + 24)
+        << "changed HELLOs, second INITIATEs, changed and second texts";
+}
+
 } // namespace
 } // namespace caisson::library
