@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 
 namespace caisson::library {
@@ -11,7 +12,8 @@ constexpr std::size_t text_bytes_max = 512;
 
 std::array<char, text_bytes_max>& kept_text() noexcept
 {
-    thread_local std::array<char, text_bytes_max> text{};
+    // Aligned: where thread-local storage has no alignment, mold 1.10 may begin RELRO on a page that is not there.
+    alignas(std::max_align_t) thread_local std::array<char, text_bytes_max> text{};
     return text;
 }
 
