@@ -1,6 +1,7 @@
 // Two plain ZeroMQ programs with a `caisson gateway` before each, against the same two programs with libzmq's own
 // CURVE: CPU time of every process per message, messages a second, round trips, handshakes, memory of a connection.
 // usage: curve_gateway [--json] [--quick | --smoke] [--only CASE] [--connections COUNT]
+#include "bench/bar.hpp"
 #include "bench/gateway_chain.hpp"
 #include "bench/zmq_programs.hpp"
 
@@ -48,6 +49,12 @@ constexpr Case cases[] = {
     {"64B", Work::one_way, 64, 400'000},     {"1KiB", Work::one_way, 1024, 200'000},
     {"64KiB", Work::one_way, 65536, 10'000}, {"64B/roundtrip", Work::round_trips, 64, 10'000},
     {"handshakes", Work::connections, 0, 0}, {"fair-share", Work::shared, 64, 400'000},
+};
+
+// Of the ratio: at most, or at least where higher is better.
+constexpr Bar bars[] = {
+    {"64B/cpu", 0.6},        {"64B/throughput", 1.5},    {"1KiB/cpu", 0.5}, {"1KiB/throughput", 2}, {"64KiB/cpu", 0.6},
+    {"64KiB/throughput", 2}, {"64B/roundtrip-p50", 1.5}, {"handshakes", 5}, {"fair-share", 0.8},
 };
 
 Sample sample_of(const ProgramPair& pair, double count, const GatewayChain::Usage& before,
@@ -139,7 +146,29 @@ struct Line {
     double peer = 0;
     const char* unit = "us";
     const char* better = "lower";
+
+    [[nodiscard]] double ratio() const noexcept { return ours / peer; }
+    // What its bar is about: how ours is to the peer's, or how the least served of ours is to an even split.
+    [[nodiscard]] double judged() const noexcept { return *unit == '\0' ? ours : ratio(); }
+    [[nodiscard]] bool reaches(double bar) const noexcept
+    {
+        return std::string_view(better) == "lower" ? judged() <= bar : judged() >= bar;
+    }
 };
+
+// For the table, or for JSON behind the other members.
+std::string bar_text(const Line& line, bool json)
+{
+    const auto bar = bar_of(bars, line.name);
+    if (!bar) {
+        return "";
+    }
+    char text[64];
+    const bool met = line.reaches(*bar);
+    std::snprintf(text, sizeof text, json ? ", \"bar\": %.1f, \"met\": %s" : "%8.1f %s", *bar,
+                  json ? (met ? "true" : "false") : (met ? "met" : "MISSED"));
+    return text;
+}
 
 struct Split { // where our CPU time of a case goes
     std::string name;
@@ -184,10 +213,10 @@ void add_lines(Outcome& outcome, const Case& one, const std::vector<Sample>& our
 
 void print_table(const Outcome& outcome)
 {
-    std::printf("%-20s %14s %14s %8s\n", "case", "two gateways", "libzmq CURVE", "ratio");
+    std::printf("%-20s %14s %14s %8s %8s\n", "case", "two gateways", "libzmq CURVE", "ratio", "bar");
     for (const auto& line : outcome.lines) {
-        std::printf("%-20s %10.2f %-3s %10.2f %-3s %8.2f\n", line.name.c_str(), line.ours, line.unit, line.peer,
-                    line.unit, line.ours / line.peer);
+        std::printf("%-20s %10.2f %-3s %10.2f %-3s %8.2f %s\n", line.name.c_str(), line.ours, line.unit, line.peer,
+                    line.unit, line.ratio(), bar_text(line, false).c_str());
     }
     std::printf("\nwhere our CPU time goes, us per message or handshake\n%-20s %10s %10s %10s %10s %14s\n", "case",
                 "programs", "gateways", "chambers", "cores", "libzmq's cores");
@@ -204,8 +233,9 @@ void print_json(const Outcome& outcome)
     const char* separator = "";
     for (const auto& line : outcome.lines) {
         std::printf("%s{\"name\": \"%s\", \"ours\": %.3f, \"peer\": %.3f, \"unit\": \"%s\", \"ratio\": %.3f, "
-                    "\"better\": \"%s\"}",
-                    separator, line.name.c_str(), line.ours, line.peer, line.unit, line.ours / line.peer, line.better);
+                    "\"better\": \"%s\"%s}",
+                    separator, line.name.c_str(), line.ours, line.peer, line.unit, line.ratio(), line.better,
+                    bar_text(line, true).c_str());
         separator = ", ";
     }
     std::printf("], \"cpu_split\": [");
