@@ -259,6 +259,9 @@ void Link::settle()
             this->end(Reason::closed, end == &outer_ ? "the peer is gone" : "the program on the plain side is gone");
         }
     }
+    if (stage_ == Stage::open) {
+        go_on_when_not_full();
+    }
     update_wishes();
 }
 

@@ -237,9 +237,11 @@ void Link::gather_outward(Voyage& voyage)
     }
 }
 
+// Frames that are there already: nobody says that they can be read.
 void Link::go_on_when_not_full()
 {
-    if ((outer_.full_frames && !is_full(plain_)) || (plain_.full_frames && !is_full(outer_))) {
+    const auto goes_on = [](const End& from, const End& to) { return from.full_frames && !to.gone && !is_full(to); };
+    if (goes_on(outer_, plain_) || goes_on(plain_, outer_)) {
         wake();
     }
 }
@@ -254,7 +256,6 @@ void Link::absorb_relay(const Voyage& voyage)
     if (stage_ == Stage::open) {
         absorb_outward(voyage);
     }
-    go_on_when_not_full();
 }
 
 // Moves one text to where the frames before it end: some of those may have been commands that go no further.
