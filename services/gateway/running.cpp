@@ -306,10 +306,13 @@ void Gateway::give_way()
 {
     const bool moved = crossing.was_used() || took_in_;
     took_in_ = false;
+    if (!moved) {
+        return;
+    }
     const auto handshaking =
         std::accumulate(doors_.begin(), doors_.end(), std::uint64_t{0},
                         [](std::uint64_t sum, const Door& door) { return sum + door.route->metrics.handshaking; });
-    if (moved && strangers.gives_way(handshaking, Clock::now())) {
+    if (strangers.gives_way(handshaking, Clock::now())) {
         ::sched_yield();
     }
 }
