@@ -11,8 +11,7 @@ using host::enclave::Enclave;
 
 constexpr std::size_t size_bytes = sizeof(std::uint32_t);
 constexpr std::size_t flags_bytes = sizeof(std::uint32_t);
-// Of a run: as much as stays in a core's nearest caches on its way, so that host and chamber work side by side on what
-// comes before and behind it.
+// Of a run: as much as stays in a core's nearest caches on its way there and back.
 constexpr std::size_t run_bytes_max = std::size_t{16} << 10U;
 static_assert(Voyage::copied_bytes_max >= run_bytes_max); // what is lent is alone in its request
 
