@@ -271,32 +271,11 @@ bool E2eHandshakes::has(const E2eSession& session) const noexcept
                        [&session](const Waiting& waiting) { return waiting.session == &session; });
 }
 
+// [E2E-19]
 void E2eHandshakes::run() noexcept
 {
-    const auto lacks_key = [](const Waiting& waiting) { return waiting.step.go_on != nullptr; };
-    while (std::any_of(waiting_.begin(), waiting_.end(), lacks_key)) {
-        make_keys();
-    }
+    go_on_together(waiting_, [this](Waiting& waiting, bool has_key) { advance(waiting, has_key); });
     waiting_.clear(); // and wiped
-}
-
-// [E2E-19]
-void E2eHandshakes::make_keys() noexcept
-{
-    std::array<SharedKeyJob, group_requests_max> jobs;
-    std::array<Waiting*, group_requests_max> whose{};
-    std::size_t count = 0;
-    for (auto& waiting : waiting_) {
-        auto& step = waiting.step;
-        if (step.go_on != nullptr) {
-            jobs[count] = {step.theirs, step.secret, &step.key};
-            whose[count++] = &waiting;
-        }
-    }
-    make_shared_keys(std::span(jobs).first(count));
-    for (std::size_t index = 0; index < count; ++index) {
-        advance(*whose[index], jobs[index].made);
-    }
 }
 
 // [E2E-8] Whoever carries a handshake can add to it: what does not fit is refused, and the handshake goes on.

@@ -47,7 +47,6 @@ class E2eHandshakes {
 
     [[nodiscard]] Waiting& next_place(airlock::Exchange& exchange) noexcept;
     [[nodiscard]] static Status joined(Waiting& waiting, Status begun) noexcept;
-    void make_keys() noexcept;
     void advance(Waiting& waiting, bool has_key) noexcept;
     static Status complete_produce_hello(E2eHandshakes& self, Waiting& waiting) noexcept;
     static Status complete_process_hello(E2eHandshakes& self, Waiting& waiting) noexcept;

@@ -3,8 +3,12 @@
 // Spec: docs/spec/curve.md. One thread.
 #pragma once
 
+#include "core/inplace_vector.hpp"
 #include "trusted/curve/session.hpp"
 #include "trusted/curve/transients.hpp"
+
+#include <array>
+#include <span>
 
 namespace caisson::trusted::curve {
 
@@ -50,5 +54,31 @@ struct HandshakeStep {
 
 // Goes on with the product, or fails: there is none, for one of the keys is a point of low order.
 [[nodiscard]] Status go_on(Sources& sources, HandshakeStep& step, bool has_key) noexcept;
+
+// The products of all who wait with a `step` are made together, and again as long as somebody names a next one;
+// `advance` goes on with each.
+template <typename Waiting, std::size_t most, typename Advance>
+void go_on_together(InplaceVector<Waiting, most>& all, Advance advance) noexcept
+{
+    std::array<SharedKeyJob, most> jobs;
+    std::array<Waiting*, most> whose{};
+    while (true) {
+        std::size_t count = 0;
+        for (auto& waiting : all) {
+            auto& step = waiting.step;
+            if (step.go_on != nullptr) {
+                jobs[count] = {step.theirs, step.secret, &step.key};
+                whose[count++] = &waiting;
+            }
+        }
+        if (count == 0) {
+            return;
+        }
+        make_shared_keys(std::span(jobs).first(count));
+        for (std::size_t index = 0; index < count; ++index) {
+            advance(*whose[index], jobs[index].made);
+        }
+    }
+}
 
 } // namespace caisson::trusted::curve

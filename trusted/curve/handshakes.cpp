@@ -98,32 +98,11 @@ bool Handshakes::has(std::uint32_t session_id) const noexcept
     });
 }
 
+// [CURVE-46]
 void Handshakes::run() noexcept
 {
-    const auto lacks_key = [](const Waiting& waiting) { return waiting.step.go_on != nullptr; };
-    while (std::any_of(waiting_.begin(), waiting_.end(), lacks_key)) {
-        make_keys();
-    }
+    go_on_together(waiting_, [this](Waiting& waiting, bool has_key) { advance(waiting, has_key); });
     waiting_.clear(); // and wiped
-}
-
-// [CURVE-46]
-void Handshakes::make_keys() noexcept
-{
-    std::array<SharedKeyJob, group_requests_max> jobs;
-    std::array<Waiting*, group_requests_max> whose{};
-    std::size_t count = 0;
-    for (auto& waiting : waiting_) {
-        auto& step = waiting.step;
-        if (step.go_on != nullptr) {
-            jobs[count] = {step.theirs, step.secret, &step.key};
-            whose[count++] = &waiting;
-        }
-    }
-    make_shared_keys(std::span(jobs).first(count));
-    for (std::size_t index = 0; index < count; ++index) {
-        advance(*whose[index], jobs[index].made);
-    }
 }
 
 // [CURVE-2]

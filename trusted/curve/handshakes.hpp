@@ -47,7 +47,6 @@ class Handshakes {
 
     [[nodiscard]] Waiting& next_place(airlock::Exchange& exchange) noexcept;
     [[nodiscard]] static Status joined(Waiting& waiting, Status begun) noexcept;
-    void make_keys() noexcept;
     void advance(Waiting& waiting, bool has_key) noexcept;
     [[nodiscard]] Status complete(Waiting& waiting) noexcept;
     [[nodiscard]] Status open_session(Waiting& waiting) noexcept;
