@@ -148,6 +148,18 @@ Result<E2ePlace> read_place(Bytes bytes) noexcept
     return place;
 }
 
+Result<E2ePlace> place_of(const E2eSession& session, const Packet& packet) noexcept
+{
+    if (packet.id != session.session_id) {
+        return fail(Kind::missing, "a packet is of another session");
+    }
+    const auto place = TRY(read_place(packet.body));
+    if (place.box.size() < e2e::tag_bytes + 1) {
+        return fail(Kind::malformed, "a packet is too short");
+    }
+    return place;
+}
+
 Status check_new(const E2eSession& session, std::uint64_t counter) noexcept
 {
     if (counter >= counter_max || !session.received.is_new(counter)) {

@@ -26,6 +26,8 @@ struct E2ePlace {
 };
 // Fails: truncated.
 [[nodiscard]] Result<E2ePlace> read_place(Bytes bytes) noexcept;
+// Of a packet of this session whose box has a content. Fails: missing (another session's), truncated, malformed.
+[[nodiscard]] Result<E2ePlace> place_of(const E2eSession& session, const Packet& packet) noexcept;
 // [E2E-9] [E2E-10] Fails: expired (was there before, or is too old to tell).
 [[nodiscard]] Status check_new(const E2eSession& session, std::uint64_t counter) noexcept;
 // [E2E-9] Of a packet that has opened. Fails: conflict (packets before it are missing, and the order is strict).

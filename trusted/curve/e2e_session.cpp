@@ -81,13 +81,7 @@ Result<E2eOpened> e2e_open(E2eSession& session, const Packet& packet, MutableByt
     if (packet.type == PacketType::fanout) {
         return e2e_open_fanout(session, packet, text);
     }
-    if (packet.id != session.session_id) {
-        return fail(Kind::missing, "a packet is of another session");
-    }
-    const auto place = TRY(read_place(packet.body));
-    if (place.box.size() < e2e::tag_bytes + 1) {
-        return fail(Kind::malformed, "a packet is too short");
-    }
+    const auto place = TRY(place_of(session, packet));
     const auto content_bytes = place.box.size() - e2e::tag_bytes;
     if (text.size() < content_bytes) {
         return fail(Kind::exhausted, "the buffer for a message is too small");

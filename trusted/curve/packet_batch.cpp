@@ -58,13 +58,7 @@ Status PacketBatch::add_sealing(airlock::Exchange& exchange, E2eSession& session
 // Whether the place is free is asked once more when it is this packet's turn: one before it may have taken it.
 Status PacketBatch::add_opening(airlock::Exchange& exchange, E2eSession& session, const Packet& packet) noexcept
 {
-    if (packet.id != session.session_id) {
-        return fail(Kind::missing, "a packet is of another session");
-    }
-    const auto place = TRY(read_place(packet.body));
-    if (place.box.size() < e2e::tag_bytes + 1) {
-        return fail(Kind::malformed, "a packet is too short");
-    }
+    const auto place = TRY(place_of(session, packet));
     const auto content_bytes = place.box.size() - e2e::tag_bytes;
     if (exchange.output.size() < answer_head_bytes + content_bytes) {
         return fail(Kind::exhausted, "the buffer for a message is too small");
