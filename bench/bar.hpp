@@ -1,5 +1,6 @@
 // The bars that a bench's cases are to reach, and whether one did: said beside the number, so that nobody has to look
-// it up. The same numbers stand in docs/performance.md; tests/tools/bars_test.py holds the two together.
+// it up. The same numbers stand in docs/performance.md; tests/tools/bars_test.py holds the two together for crypto and
+// paper.
 #pragma once
 
 #include <cstdio>
@@ -12,7 +13,7 @@ namespace caisson::bench {
 
 struct Bar {
     std::string_view name; // of the case
-    double times = 0;      // the peer's speed, at least
+    double times = 0;      // the peer's speed, at least; of curve_gateway, see there
 };
 
 inline std::optional<double> bar_of(std::span<const Bar> bars, std::string_view name)
