@@ -64,6 +64,7 @@ Outcome<std::unique_ptr<Chamber>> Chamber::open(std::filesystem::path home)
     const auto root = TRY(host::enclave::Root::open_file(home / "root.key"));
     host::enclave::EnclaveOptions options;
     options.images = images_folder();
+    options.waiting = host::enclave::Waiting::beside; // who calls waits for each answer
     auto enclave = TRY(Enclave::open(options, root));
     return std::unique_ptr<Chamber>(new Chamber(std::move(home), std::move(enclave)));
 }

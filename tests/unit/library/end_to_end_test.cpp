@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -274,6 +275,15 @@ void EndToEndTest::exchange_through(Broker& broker, Order order, std::size_t cou
     EXPECT_EQ(expect_true_and_once(bob, alice.public_key, CAISSON_EVENT_MESSAGE), 1U);
 }
 
+TEST_F(EndToEndTest, a_chamber_works_on_the_cpu_of_who_asks_it)
+{
+    for (int time = 0; time < 100; ++time) { // the first ones may find it awake
+        ASSERT_TRUE(alice.chamber->ask(Request::export_sealed_private_key, {Number(alice.key)}, 512));
+    }
+    cpu_set_t cpus;
+    ASSERT_EQ(::sched_getaffinity(alice.chamber->enclave().facts().pid, sizeof cpus, &cpus), 0);
+    EXPECT_EQ(CPU_COUNT(&cpus), 1);
+}
 TEST_F(EndToEndTest, sessions_in_a_window_through_a_hostile_broker)
 {
     Broker broker(1);
