@@ -231,9 +231,8 @@ class OurEnd {
     }
     void flush()
     {
-        while (const auto message = endpoint->outgoing()) {
-            require(carrier->queue(std::vector<Bytes>(message->begin(), message->end()), patience_ms).has_value(),
-                    "send");
+        while (auto message = endpoint->outgoing()) {
+            require(carrier->queue(std::move(*message), patience_ms).has_value(), "send");
         }
         carrier->flush();
     }

@@ -80,7 +80,7 @@ Connection::Connection(Descriptor descriptor, const SocketSettings& settings)
     : descriptor_(std::move(descriptor))
     , settings_(settings)
 {
-    write(zmtp::write_greeting({is_curve() ? zmtp::Mechanism::curve : zmtp::Mechanism::null, 1}));
+    output_.append(zmtp::write_greeting({is_curve() ? zmtp::Mechanism::curve : zmtp::Mechanism::null, 1}));
 }
 
 Connection::~Connection()
@@ -142,66 +142,49 @@ void Connection::flush()
         end(sealed.error().what);
         return;
     }
-    while (wants_write()) {
-        const auto sent =
-            ::send(descriptor(), output_.data() + output_used_, output_.size() - output_used_, MSG_NOSIGNAL);
-        if (sent < 0) {
-            if (errno != EAGAIN && errno != EINTR && errno != ENOTCONN) {
-                end("the peer has gone");
-            }
-            drop_sent();
-            return;
-        }
-        output_used_ += static_cast<std::size_t>(sent);
-    }
-    output_.clear();
-    output_used_ = 0;
-}
-
-// A peer that is always a little behind would else have all that it was ever sent kept here.
-void Connection::drop_sent()
-{
-    const auto waiting = output_.size() - output_used_;
-    if (output_used_ > waiting) { // what moves is less than what has gone since it moved last
-        std::memmove(output_.data(), output_.data() + output_used_, waiting);
-        output_.resize(waiting);
-        output_used_ = 0;
+    const int error = output_.write_to(descriptor());
+    if (error != 0 && error != EAGAIN && error != EINTR && error != ENOTCONN) {
+        end("the peer has gone");
     }
 }
 
-void Connection::write(Bytes bytes)
-{
-    output_.insert(output_.end(), bytes.begin(), bytes.end());
-}
-
-void Connection::write_frame(std::uint8_t flags, Bytes body)
+void Connection::write_frame(std::uint8_t flags, Buffer&& body)
 {
     ByteArray<zmtp::frame_head_bytes_max> head{};
-    write(Bytes(head).first(zmtp::write_frame_head(head, flags, body.size())));
-    write(body);
+    output_.append(Bytes(head).first(zmtp::write_frame_head(head, flags, body.size())));
+    output_.append(std::move(body));
 }
 
 bool Connection::has_room() const noexcept
 {
-    return output_.size() - output_used_ + pending_bytes_ < settings_.send_queue_bytes;
+    return output_.bytes() + pending_bytes_ < settings_.send_queue_bytes;
 }
 
 // In a MESSAGE 2 is a command, on the plain wire 4.
-void Connection::send_part(std::uint32_t message_flags, Bytes body)
+void Connection::send_part(std::uint32_t message_flags, Buffer&& body)
 {
     if (is_curve()) {
-        pending_.push_back({message_flags, Buffer(body.begin(), body.end())});
         pending_bytes_ += body.size();
+        pending_.push_back({message_flags, std::move(body)});
         return;
     }
     const bool is_command = (message_flags & airlock::curve::message_command) != 0;
-    write_frame(is_command ? zmtp::frame_command : static_cast<std::uint8_t>(message_flags), body);
+    write_frame(is_command ? zmtp::frame_command : static_cast<std::uint8_t>(message_flags), std::move(body));
 }
 
 void Connection::queue(std::span<const Bytes> parts)
 {
+    Parts copies;
+    for (const auto& part : parts) {
+        copies.emplace_back(part.begin(), part.end());
+    }
+    queue(copies);
+}
+
+void Connection::queue(std::span<Buffer> parts)
+{
     for (std::size_t index = 0; index < parts.size(); ++index) {
-        send_part(index + 1 < parts.size() ? airlock::curve::message_more : 0, parts[index]);
+        send_part(index + 1 < parts.size() ? airlock::curve::message_more : 0, std::move(parts[index]));
     }
 }
 
@@ -216,7 +199,7 @@ void Connection::queue_subscription(Bytes prefix, bool subscribe)
         body.assign(1, subscribe ? 1 : 0);
     }
     body.insert(body.end(), prefix.begin(), prefix.end());
-    send_part(peer_minor_ >= 1 ? airlock::curve::message_command : 0, body);
+    send_part(peer_minor_ >= 1 ? airlock::curve::message_command : 0, std::move(body));
 }
 
 Done Connection::seal_pending()
@@ -231,11 +214,11 @@ Done Connection::seal_pending()
         messages[index].input = pending_[index].text;
     }
     host::enclave::CurveChamber(settings_.chamber->enclave()).produce_messages(messages);
-    for (const auto& message : messages) {
+    for (auto& message : messages) {
         if (!message.status) {
             return fault(message.status.error().kind, std::string("sending: ") + message.status.error().what);
         }
-        write_frame(0, message.output);
+        write_frame(0, std::move(message.output));
     }
     pending_.clear();
     pending_bytes_ = 0;
@@ -292,7 +275,7 @@ Done Connection::begin_handshake()
         Buffer body(zmtp::ready_name.begin(), zmtp::ready_name.end());
         const auto metadata = own_metadata();
         body.insert(body.end(), metadata.begin(), metadata.end());
-        write_frame(zmtp::frame_command, body);
+        write_frame(zmtp::frame_command, std::move(body));
         state_ = State::ready;
         return {};
     }
@@ -498,7 +481,7 @@ Done Connection::take_peer_command(Bytes body)
         }
         Buffer pong(pong_name.begin(), pong_name.end());
         pong.insert(pong.end(), rest.begin() + 2, rest.end());
-        send_part(airlock::curve::message_command, pong);
+        send_part(airlock::curve::message_command, std::move(pong));
     } else if (is_publisher(settings_.type) && starts_with(body, subscribe_name)) {
         take_subscription(body.subspan(subscribe_name.size()), true);
     } else if (is_publisher(settings_.type) && starts_with(body, cancel_name)) {

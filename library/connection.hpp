@@ -3,6 +3,7 @@
 #pragma once
 
 #include "library/chamber.hpp"
+#include "library/output_queue.hpp"
 #include "library/transport.hpp"
 #include "protocol/zmtp.hpp"
 
@@ -49,7 +50,7 @@ class Connection {
     Connection& operator=(const Connection&) = delete;
 
     [[nodiscard]] int descriptor() const noexcept { return descriptor_.number(); }
-    [[nodiscard]] bool wants_write() const noexcept { return output_.size() > output_used_; }
+    [[nodiscard]] bool wants_write() const noexcept { return output_.bytes() > 0; }
     void on_readable();
     // Seals what was queued and writes what can be written.
     void flush();
@@ -62,6 +63,7 @@ class Connection {
 
     // Queued until flush. Requires: open, at least one part.
     void queue(std::span<const Bytes> parts);
+    void queue(std::span<Buffer> parts); // which are taken
     void queue_subscription(Bytes prefix, bool subscribe);
     [[nodiscard]] bool has_room() const noexcept;
 
@@ -76,7 +78,6 @@ class Connection {
     [[nodiscard]] bool is_curve() const noexcept { return settings_.key.has_value(); }
     [[nodiscard]] bool is_client() const noexcept { return settings_.server_key.has_value(); }
     [[nodiscard]] MutableBytes room_for_input();
-    void drop_sent();
     [[nodiscard]] Bytes input() const noexcept { return Bytes(input_).subspan(input_used_, input_end_ - input_used_); }
     [[nodiscard]] std::size_t frame_bytes_max() const noexcept;
 
@@ -96,9 +97,8 @@ class Connection {
     void take_subscription(Bytes prefix, bool subscribe);
     Done seal_pending();
     [[nodiscard]] Buffer own_metadata() const;
-    void write(Bytes bytes);
-    void write_frame(std::uint8_t flags, Bytes body);
-    void send_part(std::uint32_t message_flags, Bytes body);
+    void write_frame(std::uint8_t flags, Buffer&& body);
+    void send_part(std::uint32_t message_flags, Buffer&& body);
     void make_peer_live(const CurveKey& peer);
 
     Descriptor descriptor_;
@@ -109,8 +109,7 @@ class Connection {
     Buffer input_;
     std::size_t input_used_ = 0;
     std::size_t input_end_ = 0; // what came; behind it is room
-    Buffer output_;
-    std::size_t output_used_ = 0;
+    OutputQueue output_;
     struct Pending {
         std::uint32_t flags;
         Buffer text;

@@ -27,11 +27,6 @@ std::vector<Bytes> views(const caisson_part* parts, std::size_t count)
     return out;
 }
 
-std::vector<Bytes> views(const Parts& parts)
-{
-    return {parts.begin(), parts.end()};
-}
-
 Parts copies(const caisson_part* parts, std::size_t count)
 {
     Parts out;
@@ -102,11 +97,11 @@ Done set_option(library::EndpointSettings& settings, int option, std::int64_t va
 Done send_outgoing(Endpoint& endpoint, library::Socket& carrier, int timeout_ms)
 {
     for (std::size_t count = 0; count < pump_messages_max; ++count) {
-        const auto message = endpoint.outgoing();
+        auto message = endpoint.outgoing();
         if (!message) {
             break;
         }
-        TRY(carrier.queue(views(*message), timeout_ms));
+        TRY(carrier.queue(std::move(*message), timeout_ms));
     }
     carrier.flush();
     return {};

@@ -367,36 +367,68 @@ Done Socket::send(std::span<const Bytes> parts, int timeout_ms)
     return {};
 }
 
-Done Socket::queue(std::span<const Bytes> parts, int timeout_ms)
+Done Socket::check_parts(std::span<const Bytes> parts) const
 {
     if (parts.empty() || parts.size() > message_parts_max) {
         return fault(Kind::malformed, "a message has 1 to 65536 parts");
+    }
+    if (settings_.type == CAISSON_ROUTER && parts.size() < 2) {
+        return fault(Kind::malformed, "a ROUTER's message begins with the peer's identity");
     }
     const auto part_max = settings_.part_bytes_max;
     if (std::any_of(parts.begin(), parts.end(), [&](Bytes part) { return part.size() > part_max; })) {
         return fault(Kind::exhausted, "a part is larger than " + std::to_string(part_max) +
                                           " octets; send it in several, or end to end, which cuts it");
     }
-    // Who only sends must be connected, subscribed to and found alive all the same.
+    return {};
+}
+
+// Who only sends must be connected, subscribed to and found alive all the same.
+void Socket::turn_now_and_then()
+{
     if (Clock::now() >= next_turn_) {
         turn(0);
         next_turn_ = Clock::now() + turn_interval;
     }
+}
+
+Done Socket::queue(std::span<const Bytes> parts, int timeout_ms)
+{
+    TRY(check_parts(parts));
+    turn_now_and_then();
     switch (settings_.type) {
     case CAISSON_PUB:
     case CAISSON_XPUB: return queue_to_subscribers(parts);
-    case CAISSON_ROUTER: return queue_routed(parts, timeout_ms);
+    case CAISSON_ROUTER: TRY(wait_for_peer(parts[0], timeout_ms))->connection->queue(parts.subspan(1)); return {};
     case CAISSON_REP: return queue_reply(parts);
     case CAISSON_REQ: return queue_request(parts, timeout_ms);
-    default: break;
+    default: TRY(wait_for_any_peer(timeout_ms))->connection->queue(parts); return {};
     }
+}
+
+Done Socket::queue(Parts parts, int timeout_ms)
+{
+    const std::vector<Bytes> views(parts.begin(), parts.end());
+    const bool is_router = settings_.type == CAISSON_ROUTER;
+    if (!is_router && settings_.type != CAISSON_DEALER && settings_.type != CAISSON_PAIR &&
+        settings_.type != CAISSON_PUSH) {
+        return queue(views, timeout_ms);
+    }
+    TRY(check_parts(views));
+    turn_now_and_then();
+    auto* const peer = TRY(is_router ? wait_for_peer(views[0], timeout_ms) : wait_for_any_peer(timeout_ms));
+    peer->connection->queue(std::span(parts).subspan(is_router ? 1 : 0));
+    return {};
+}
+
+Outcome<Socket::Peer*> Socket::wait_for_any_peer(int timeout_ms)
+{
     if (!may_send(settings_.type)) {
         return fault(Kind::forbidden, "a socket of this type does not send");
     }
     Peer* peer = nullptr;
     TRY(wait_until(timeout_ms, [&] { return (peer = next_writable()) != nullptr; }));
-    peer->connection->queue(parts);
-    return {};
+    return peer;
 }
 
 // Who cannot take it does not get it, as RFC 29 has it.
@@ -412,24 +444,20 @@ Done Socket::queue_to_subscribers(std::span<const Bytes> parts)
     return {};
 }
 
-Done Socket::queue_routed(std::span<const Bytes> parts, int timeout_ms)
+Outcome<Socket::Peer*> Socket::wait_for_peer(Bytes identity, int timeout_ms)
 {
-    if (parts.size() < 2) {
-        return fault(Kind::malformed, "a ROUTER's message begins with the peer's identity");
-    }
-    Peer* peer = with_identity(parts[0]);
+    Peer* peer = with_identity(identity);
     if (peer == nullptr) {
         return fault(Kind::missing, "no peer has this identity now");
     }
     TRY(wait_until(timeout_ms, [&] {
-        peer = with_identity(parts[0]);
+        peer = with_identity(identity);
         return peer == nullptr || peer->connection->has_room();
     }));
     if (peer == nullptr) {
         return fault(Kind::missing, "the peer has gone");
     }
-    peer->connection->queue(parts.subspan(1));
-    return {};
+    return peer;
 }
 
 Done Socket::queue_reply(std::span<const Bytes> parts)
@@ -451,8 +479,7 @@ Done Socket::queue_request(std::span<const Bytes> parts, int timeout_ms)
     if (in_conversation_) {
         return fault(Kind::forbidden, "the reply to the last request is due first");
     }
-    Peer* peer = nullptr;
-    TRY(wait_until(timeout_ms, [&] { return (peer = next_writable()) != nullptr; }));
+    auto* const peer = TRY(wait_for_any_peer(timeout_ms));
     std::vector<Bytes> all(1); // the delimiter
     all.insert(all.end(), parts.begin(), parts.end());
     peer->connection->queue(all);

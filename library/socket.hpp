@@ -29,6 +29,7 @@ class Socket {
     Done send(std::span<const Bytes> parts, int timeout_ms);
     // The same without writing it out: `flush` does. For many messages at once.
     Done queue(std::span<const Bytes> parts, int timeout_ms);
+    Done queue(Parts parts, int timeout_ms); // without copying them, to most types
     void flush();
     Outcome<Parts> receive(int timeout_ms);
     bool poll(int timeout_ms); // true: a message is there
@@ -64,8 +65,11 @@ class Socket {
     [[nodiscard]] Peer* next_writable();
     [[nodiscard]] Peer* with_identity(Bytes identity);
     [[nodiscard]] Peer* next_readable();
+    [[nodiscard]] Done check_parts(std::span<const Bytes> parts) const;
+    void turn_now_and_then();
     Done queue_to_subscribers(std::span<const Bytes> parts);
-    Done queue_routed(std::span<const Bytes> parts, int timeout_ms);
+    [[nodiscard]] Outcome<Peer*> wait_for_peer(Bytes identity, int timeout_ms); // ROUTER
+    [[nodiscard]] Outcome<Peer*> wait_for_any_peer(int timeout_ms);
     Done queue_reply(std::span<const Bytes> parts);
     Done queue_request(std::span<const Bytes> parts, int timeout_ms);
     bool take_request(Peer& peer, Parts& parts); // false: it is none

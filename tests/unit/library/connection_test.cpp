@@ -107,6 +107,37 @@ TEST(SocketTest, a_router_names_its_peers)
     EXPECT_EQ(*Pair::pass(*pair.one, *pair.two, parts_of({"d", "yes"})), parts_of({"yes"}));
     EXPECT_EQ(pair.one->send(views(parts_of({"nobody", "x"})), 0).error().kind, Kind::missing);
 }
+TEST(SocketTest, what_is_given_away_comes_as_what_is_copied)
+{
+    const auto message = parts_of({"a", "", std::string(70000, 'x'), "b"});
+    for (const auto& [to, from] : {std::pair(CAISSON_PULL, CAISSON_PUSH), std::pair(CAISSON_DEALER, CAISSON_DEALER),
+                                   std::pair(CAISSON_PAIR, CAISSON_PAIR), std::pair(CAISSON_REP, CAISSON_REQ)}) {
+        Pair pair(to, from);
+        pair.join();
+        ASSERT_TRUE(pair.two->queue(message, patience_ms)) << from;
+        pair.two->flush();
+        EXPECT_EQ(*pair.one->receive(patience_ms), message) << from;
+    }
+    Pair pair(CAISSON_ROUTER, CAISSON_DEALER);
+    pair.two->settings().identity = {'d'};
+    pair.join();
+    ASSERT_TRUE(pair.one->queue(parts_of({"d", "yes", std::string(700, 'y')}), patience_ms));
+    pair.one->flush();
+    EXPECT_EQ(*pair.two->receive(patience_ms), parts_of({"yes", std::string(700, 'y')}));
+}
+TEST(SocketTest, what_is_given_away_is_refused_as_what_is_copied)
+{
+    Pair pair(CAISSON_ROUTER, CAISSON_DEALER);
+    pair.two->settings().identity = {'d'};
+    pair.join();
+    EXPECT_EQ(pair.one->queue(Parts{}, 0).error().kind, Kind::malformed);
+    EXPECT_EQ(pair.one->queue(parts_of({"d"}), 0).error().kind, Kind::malformed);
+    EXPECT_EQ(pair.one->queue(parts_of({"nobody", "x"}), 0).error().kind, Kind::missing);
+    pair.two->settings().part_bytes_max = 10;
+    EXPECT_EQ(pair.two->queue(parts_of({"x", "more than ten"}), 0).error().kind, Kind::exhausted);
+    EXPECT_EQ((*Socket::open(nullptr, CAISSON_PULL))->queue(parts_of({"x"}), 0).error().kind, Kind::forbidden);
+    EXPECT_EQ((*Socket::open(nullptr, CAISSON_PUSH))->queue(parts_of({"x"}), 0).error().kind, Kind::unavailable);
+}
 TEST(SocketTest, a_subscriber_gets_what_it_wants_alone)
 {
     Pair pair(CAISSON_PUB, CAISSON_SUB);
