@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t group_bytes_max = std::size_t{1} << 20U; // packets that travel in one message of the carrier
 constexpr std::size_t seal_batch_max = 256;
+constexpr std::size_t seal_bytes_max = std::size_t{256} << 10U; // what waits is still in a cache when it is sealed
 constexpr std::size_t events_max = 4096;
 constexpr std::size_t sessions_per_peer = 2; // a new one while the old one still has something on the way
 constexpr int retry_pauses_max = 16;         // a handshake that fails waits longer and longer, up to so many times
@@ -401,9 +402,10 @@ Done Endpoint::send(const CurveKey& peer, std::span<const Bytes> parts)
         group += pieces[index].text.size();
         const bool ends = index + 1 == pieces.size() || group >= group_bytes_max;
         group = ends ? 0 : group;
+        to_seal_bytes_ += pieces[index].text.size();
         to_seal_.push_back({session, std::move(pieces[index]), ends});
     }
-    if (to_seal_.size() >= seal_batch_max) {
+    if (to_seal_.size() >= seal_batch_max || to_seal_bytes_ >= seal_bytes_max) {
         seal_waiting();
     }
     return {};
@@ -417,6 +419,7 @@ void Endpoint::seal_waiting()
         std::array<Bytes, 1> text;
     };
     auto works = std::exchange(to_seal_, {});
+    to_seal_bytes_ = 0;
     std::vector<Crossing> crossings(works.size());
     std::vector<Enclave::Call> calls(works.size());
     for (std::size_t index = 0; index < works.size(); ++index) {

@@ -153,6 +153,7 @@ class Endpoint {
     std::map<E2eId, std::shared_ptr<Session>, BeforeId> sessions_;
     std::map<CurveKey, std::deque<std::shared_ptr<Session>>> by_peer_; // the newest is last
     std::vector<ToSeal> to_seal_;
+    std::size_t to_seal_bytes_ = 0;
     std::vector<ToOpen> to_open_;
     std::vector<Handshake> handshakes_;
     std::deque<Parts> outgoing_;
