@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Prints how many tests of a CTest JUnit file passed, failed and were skipped.
 
-usage: tools/count_tests.py FILE [--failed]    (--failed: the names of those that failed, and the end of what each said)
+usage: tools/count_tests.py FILE [--failed]    (--failed: the names of those that failed, and why: the lines that begin
+with FAIL, of which a system test has one for each of its parts, or the end of what the test said)
 """
 import sys
 import xml.etree.ElementTree as ElementTree
 
 SHOWN_LINES = 25
+SHOWN_CHARACTERS = 1000  # of a line: a FAIL line may hold the whole log of a process
 
 
 def count(cases):
@@ -22,7 +24,8 @@ def show_failed(cases):
             continue
         print(f"{case.get('name')} failed after {float(case.get('time', 0)):.1f} s")
         said = (case.findtext("system-out") or "").rstrip().splitlines()
-        print("".join(f"    {line}\n" for line in said[-SHOWN_LINES:]), end="")
+        why = [line for line in said if line.startswith("FAIL")] or said[-SHOWN_LINES:]
+        print("".join(f"    {line[:SHOWN_CHARACTERS]}\n" for line in why), end="")
 
 
 def main():

@@ -200,8 +200,9 @@ def every_socket_type_talks_through_a_connector(home):  # [GATE-4]
             return gateway.socket(kind, bind=gateway.ipc("server"), curve_server=True, curve_publickey=public,
                                   curve_secretkey=secret)
         for kinds in TALKS:
-            left = gateway.socket(kinds[0], connect=gateway.ipc("out"))
+            # Bound first: a socket that was closed may still take a connection, and what is sent to it is lost.
             right = server(kinds[1])
+            left = gateway.socket(kinds[0], connect=gateway.ipc("out"))
             talk(kinds, left, right)
             left.close()
             right.close()
