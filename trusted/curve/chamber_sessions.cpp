@@ -221,7 +221,7 @@ Result<std::size_t> Chamber::seal_run(Session& session, airlock::Exchange& excha
 {
     const auto count = TRY(messages_.lay_out_sealing(exchange));
     TRY(check_gate_for_more(session, count));
-    return messages_.seal_run(session, exchange, ahead_);
+    return messages_.seal_run(session, exchange, count, ahead_);
 }
 
 void Chamber::produce_messages(const airlock::Row<Chamber>& row, airlock::Exchange& exchange) noexcept
@@ -235,7 +235,7 @@ Result<std::size_t> Chamber::open_run(Session& session, airlock::Exchange& excha
 {
     const auto count = TRY(messages_.lay_out_opening(exchange));
     TRY(check_gate_for_more(session, count));
-    const auto run = messages_.open_run(session, exchange, ahead_);
+    const auto run = messages_.open_run(session, exchange, count, ahead_);
     if (!run.all) {
         sessions_.close(session);
         if (run.output_bytes == 0) {

@@ -4,7 +4,6 @@
 #include "core/wire.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace caisson::trusted::curve {
 namespace {
@@ -243,13 +242,12 @@ Result<std::size_t> MessageBatch::lay_out_sealing(airlock::Exchange& exchange) n
         output_at += size;
         at += sizeof text_bytes + content_at + content.size();
     }
-    sealing_count_ = count;
     return count;
 }
 
-Result<std::size_t> MessageBatch::seal_run(Session& session, airlock::Exchange& exchange, LinesAhead& ahead) noexcept
+Result<std::size_t> MessageBatch::seal_run(Session& session, airlock::Exchange& exchange, std::size_t count,
+                                           LinesAhead& ahead) noexcept
 {
-    const auto count = std::exchange(sealing_count_, 0);
     if (session.sent + count >= counter_max) {
         return fail(Kind::exhausted, "the session's counter is used up");
     }
@@ -288,14 +286,13 @@ Result<std::size_t> MessageBatch::lay_out_opening(airlock::Exchange& exchange) n
         opening_[count] = {nullptr, 0, box.data(), exchange.output.data() + output_at + content_at, content_bytes};
         output_at += content_at + content_bytes;
     }
-    opening_count_ = count;
     return count;
 }
 
 // Those in a row whose counters are good.
-std::size_t MessageBatch::take_counters(Session& session, airlock::Exchange& exchange, Status& all) noexcept
+std::size_t MessageBatch::take_counters(Session& session, airlock::Exchange& exchange, std::size_t count,
+                                        Status& all) noexcept
 {
-    const auto count = std::exchange(opening_count_, 0);
     for (std::size_t index = 0; index < count; ++index) {
         auto& job = opening_[index];
         job.key = &session.from_peer;
@@ -310,12 +307,12 @@ std::size_t MessageBatch::take_counters(Session& session, airlock::Exchange& exc
     return count;
 }
 
-MessageBatch::OpenedRun MessageBatch::open_run(Session& session, airlock::Exchange& exchange,
+MessageBatch::OpenedRun MessageBatch::open_run(Session& session, airlock::Exchange& exchange, std::size_t laid_out,
                                                LinesAhead& ahead) noexcept
 {
     OpenedRun out;
     make_message_keys(session);
-    const auto count = count_ = take_counters(session, exchange, out.all);
+    const auto count = count_ = take_counters(session, exchange, laid_out, out.all);
     in_parts(count, ahead, [this](std::size_t first, std::size_t some) { open_boxes({first, some}); });
     count_ = 0;
     std::size_t opened = 0;

@@ -22,14 +22,16 @@ class MessageBatch {
     // Fails: malformed, exhausted; nothing has changed then.
     [[nodiscard]] Result<std::size_t> lay_out_sealing(airlock::Exchange& exchange) noexcept;
     [[nodiscard]] Result<std::size_t> lay_out_opening(airlock::Exchange& exchange) noexcept;
-    // The size of the answer; `ahead` is asked for meanwhile. Fails: exhausted (the counter).
-    [[nodiscard]] Result<std::size_t> seal_run(Session& session, airlock::Exchange& exchange,
+    // `count` messages are laid out. The size of the answer; `ahead` is asked for meanwhile. Fails: exhausted (the
+    // counter).
+    [[nodiscard]] Result<std::size_t> seal_run(Session& session, airlock::Exchange& exchange, std::size_t count,
                                                LinesAhead& ahead) noexcept;
     struct OpenedRun {
         std::size_t output_bytes = 0; // of the messages before the first that does not open
         Status all;                   // or why that one does not; then the session must end
     };
-    [[nodiscard]] OpenedRun open_run(Session& session, airlock::Exchange& exchange, LinesAhead& ahead) noexcept;
+    [[nodiscard]] OpenedRun open_run(Session& session, airlock::Exchange& exchange, std::size_t count,
+                                     LinesAhead& ahead) noexcept;
 
     // Makes and opens the boxes and gives the answers, in order. A box that does not open ends its session [CURVE-2],
     // and for what waits behind it there is no session any more.
@@ -58,7 +60,8 @@ class MessageBatch {
     void finish(const Waiting& waiting, Sessions& sessions) noexcept;
     void make_boxes(Part part) noexcept;
     void open_boxes(Part part) noexcept;
-    [[nodiscard]] std::size_t take_counters(Session& session, airlock::Exchange& exchange, Status& all) noexcept;
+    [[nodiscard]] std::size_t take_counters(Session& session, airlock::Exchange& exchange, std::size_t count,
+                                            Status& all) noexcept;
 
     std::array<Waiting, group_requests_max> waiting_{};
     std::size_t count_ = 0;

@@ -367,7 +367,7 @@ TEST_P(MessageBatchTest, a_sender_stops_below_the_last_counter_and_a_run_that_wo
         Buffer output(64 * count);
         airlock::Exchange exchange{0, input, output, {}};
         EXPECT_EQ(*batch.lay_out_sealing(exchange), count);
-        return batch.seal_run(session, exchange, ahead);
+        return batch.seal_run(session, exchange, count, ahead);
     };
     session.sent = counter_max - 2;
     EXPECT_TRUE(seal_one());
@@ -383,7 +383,60 @@ TEST_P(MessageBatchTest, a_sender_stops_below_the_last_counter_and_a_run_that_wo
     EXPECT_EQ(session.sent, counter_max - 1);
 }
 
+// A server whose gate permits three messages.
+struct GatedRuns : MessageBatchTest {
+    GatedRuns()
+    {
+        talk_.server = talk_.new_key(true);
+        talk_.ask(Request::open_client, join(talk_.server.id, talk_.client.public_key.bytes)); // its gate stands now
+        protocol::TimeNonce nonce;
+        copy_bytes(nonce.bytes, talk_.ask(Request::time_nonce, {}).bytes);
+        Buffer token(protocol::time_token_bytes_max);
+        token.resize(*protocol::write_time_token(token, talk_.verifier.secret, {nonce, 10'000, 60'000, 3}));
+        EXPECT_TRUE(talk_.ask(Request::accept_time_token, token).ok());
+        protocol::AttestationResult result;
+        result.issued_ms = 9'000;
+        result.expires_ms = 60'000;
+        result.status = protocol::TrustTier::affirming;
+        result.key_count = 1;
+        result.keys[0].key = talk_.client.public_key;
+        result.keys[0].platform = protocol::sgx::Platform::process;
+        Buffer document(protocol::attestation_result_bytes_max);
+        document.resize(*protocol::write_attestation_result(document, talk_.verifier.secret, result));
+        EXPECT_TRUE(talk_.ask(Request::accept_result, document).ok());
+        talk_.complete();
+    }
+    // Messages of an ungated pair, one by one and as a run.
+    void expect_others_go_on()
+    {
+        talk_.server = talk_.new_key(false);
+        talk_.complete();
+        const auto sealed = group({seal("single"), seal("another")});
+        EXPECT_EQ(group({open(sealed[0].bytes)})[0].bytes, opened("single"));
+        EXPECT_EQ(group({open_run({sealed[1].bytes})})[0].bytes, opened("another"));
+    }
+};
+
+// [CURVE-23] [CURVE-44]
+TEST_P(GatedRuns, a_run_to_open_of_which_the_gate_permits_a_part_gives_nothing_and_ends_its_session_alone)
+{
+    EXPECT_TRUE(group({open_run(bodies(5))})[0].is(Kind::expired));
+    EXPECT_FALSE(server_lives());
+    expect_others_go_on();
+}
+
+// [CURVE-23] [CURVE-44]
+TEST_P(GatedRuns, a_run_to_seal_of_which_the_gate_permits_a_part_seals_nothing_and_ends_its_session_alone)
+{
+    auto run = seal_run({"1", "2", "3", "4", "5"});
+    copy_bytes(run.input, talk_.server_session);
+    EXPECT_TRUE(group({run})[0].is(Kind::expired));
+    EXPECT_FALSE(server_lives());
+    expect_others_go_on();
+}
+
 INSTANTIATE_TEST_SUITE_P(EachKernel, MessageBatchTest, testing::ValuesIn(kernels_here()));
+INSTANTIATE_TEST_SUITE_P(EachKernel, GatedRuns, testing::ValuesIn(kernels_here()));
 
 } // namespace
 } // namespace caisson::trusted::curve::test
