@@ -26,7 +26,7 @@ enum class Waiting : std::uint8_t {
     spin,   // for 10 us, then asleep: fastest while both sides have a CPU of their own
     sleep,  // at once
     beside, // asleep at once, and the chamber runs on the CPU of whoever wakes it: nothing crosses between CPUs, and
-            // who waits makes room for the one he waits for. For one who waits for each answer (a gateway)
+            // who waits makes room for the one he waits for. For who waits for each answer (a gateway, libcaisson)
 };
 
 struct EnclaveOptions {
@@ -130,7 +130,6 @@ class Enclave {
         std::size_t taken = 0; // the first so many of the calls; 0: the ring is full, reap an earlier flight first
     };
     [[nodiscard]] virtual Flight submit(std::span<Call> calls) = 0; // does not wait
-    [[nodiscard]] virtual bool answered(const Flight& flight) = 0;  // reap does not have to wait
     virtual void reap(const Flight& flight) = 0;                    // waits until each result of it is filled in
     // The answers that `reap` has lent, of this flight and of those before it, are not looked at any more.
     virtual void release(const Flight& /*flight*/) {}

@@ -163,13 +163,6 @@ Enclave::Flight RingClient::submit(std::span<Call> calls)
     return take_off(calls);
 }
 
-bool RingClient::answered(const Enclave::Flight& flight)
-{
-    const std::scoped_lock lock(mutex_);
-    return gone_ || landed_ >= std::min(flight.number, departed_) ||
-           is_answered(flights_[(flight.number - 1) % flights_max].end_slot);
-}
-
 void RingClient::reap(const Enclave::Flight& flight)
 {
     const std::scoped_lock lock(mutex_);

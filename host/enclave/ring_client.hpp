@@ -35,9 +35,8 @@ class RingClient {
     [[nodiscard]] Result<std::size_t> call(std::uint32_t request, Bytes input, MutableBytes output);
     void call_many(std::span<Enclave::Call> calls);
 
-    // See Enclave::submit, answered, reap and release.
+    // See Enclave::submit, reap and release.
     [[nodiscard]] Enclave::Flight submit(std::span<Enclave::Call> calls);
-    [[nodiscard]] bool answered(const Enclave::Flight& flight);
     void reap(const Enclave::Flight& flight);
     void release(const Enclave::Flight& flight);
 

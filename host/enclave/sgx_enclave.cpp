@@ -178,7 +178,6 @@ class SgxEnclave final : public Enclave {
     }
     void call_many(std::span<Call> calls) override { client_.call_many(calls); }
     [[nodiscard]] Flight submit(std::span<Call> calls) override { return client_.submit(calls); }
-    [[nodiscard]] bool answered(const Flight& flight) override { return client_.answered(flight); }
     void reap(const Flight& flight) override { client_.reap(flight); }
     void release(const Flight& flight) override { client_.release(flight); }
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }

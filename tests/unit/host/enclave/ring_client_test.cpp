@@ -342,24 +342,6 @@ TEST_F(RingClientTest, an_answer_longer_than_all_its_pieces_is_not_believed)
     EXPECT_EQ(output_, Buffer(100));
 }
 
-TEST_F(RingClientTest, whether_a_flight_is_answered_is_known_without_waiting)
-{
-    RingClient client(*ring_, alive, spin);
-    Numbers two(2);
-    const auto flight = client.submit(two.calls);
-    EXPECT_FALSE(client.answered(flight));
-    ring_->lanes[0].slots[0].status = SlotStatus::answered;
-    EXPECT_FALSE(client.answered(flight)) << "its last answer is not there";
-    ring_->lanes[0].slots[1].status = SlotStatus::answered;
-    EXPECT_TRUE(client.answered(flight));
-    client.reap(flight);
-    EXPECT_TRUE(client.answered(flight));
-    Numbers lost(1);
-    const auto last = client.submit(lost.calls);
-    client.abandon();
-    EXPECT_TRUE(client.answered(last)) << "nobody will answer it";
-}
-
 TEST_F(RingClientTest, an_answer_larger_than_its_room_is_not_believed)
 {
     const FakeChamber chamber(*ring_, [](Slot& slot) { slot.output_size = slot.output_capacity + 1; });

@@ -60,7 +60,6 @@ class FakeCurve final : public enclave::Enclave {
     }
     void call_many(std::span<Call> /*calls*/) override {}
     Flight submit(std::span<Call> /*calls*/) override { return {}; }
-    [[nodiscard]] bool answered(const Flight& /*flight*/) override { return true; }
     void reap(const Flight& /*flight*/) override {}
     [[nodiscard]] const enclave::EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override { return true; }

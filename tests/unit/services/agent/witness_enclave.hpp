@@ -32,7 +32,6 @@ class WitnessEnclave final : public host::enclave::Enclave {
     }
     void call_many(std::span<Call> /*calls*/) override {}
     Flight submit(std::span<Call> /*calls*/) override { return {}; }
-    [[nodiscard]] bool answered(const Flight& /*flight*/) override { return true; }
     void reap(const Flight& /*flight*/) override {}
     [[nodiscard]] const host::enclave::EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override { return !ended; }

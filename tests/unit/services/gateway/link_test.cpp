@@ -38,7 +38,6 @@ class AnsweringEnclave final : public Enclave {
         }
     }
     [[nodiscard]] Flight submit(std::span<Call> /*calls*/) override { return {}; }
-    [[nodiscard]] bool answered(const Flight& /*flight*/) override { return true; }
     void reap(const Flight& /*flight*/) override {}
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
     [[nodiscard]] bool alive() noexcept override { return true; }

@@ -43,7 +43,6 @@ class PlayedEnclave final : public Enclave {
         take(calls.first(taken));
         return {++flights, taken};
     }
-    [[nodiscard]] bool answered(const Flight& /*flight*/) override { return waiting_.empty(); }
     void reap(const Flight& /*flight*/) override { give(); }
     void release(const Flight& /*flight*/) override { lent.clear(); }
     [[nodiscard]] const EnclaveFacts& facts() const noexcept override { return facts_; }
