@@ -2,52 +2,21 @@
 #include "trusted/curve/e2e_handshakes.hpp"
 
 #include "tests/unit/trusted/curve/e2e_world.hpp"
+#include "tests/unit/trusted/curve/request_group.hpp"
 
 namespace caisson::trusted::curve::test {
 namespace {
 
-// What is chosen here is chosen for the process: libsodium's again afterwards.
-struct E2eTogether : ::testing::TestWithParam<std::uint32_t>, E2eWorld {
-    E2eTogether() { choose_box_kernel(GetParam()); }
-    ~E2eTogether() override { choose_box_kernel(0); }
-
-    struct Asked {
-        Request request{};
-        Buffer input;
-        std::size_t room = 1024;
-    };
-    // One group, as the ring server gives it to the chamber.
-    std::vector<Said> ask_all(std::vector<Asked> group)
+struct E2eTogether : WithKernel, E2eWorld {
+    std::vector<Said> ask_all(std::vector<Ask> group)
     {
-        std::vector<Buffer> outputs;
-        std::vector<airlock::Exchange> exchanges(group.size());
-        for (const auto& one : group) {
-            outputs.emplace_back(one.room);
-        }
-        for (std::size_t index = 0; index < group.size(); ++index) {
-            exchanges[index] = {
-                static_cast<std::uint32_t>(group[index].request), group[index].input, outputs[index], {}};
-        }
-        chamber->answer(exchanges);
-        std::vector<Said> out(group.size());
-        for (std::size_t index = 0; index < group.size(); ++index) {
-            const auto& answer = exchanges[index].answer;
-            out[index].refusal = answer.refusal;
-            if (answer.refusal != airlock::Refusal::none) {
-                continue;
-            }
-            if (answer.result) {
-                out[index].bytes = join(Bytes(outputs[index]).first(*answer.result));
-            } else {
-                out[index].kind = static_cast<std::uint8_t>(answer.result.error().kind);
-            }
-        }
-        return out;
+        std::vector<Buffer> left;
+        return answer_together(*chamber, std::move(group), left);
     }
-    static std::vector<Asked> asked_of(Request request, const std::vector<Buffer>& subjects,
-                                       const std::vector<Buffer>& rests)
+    static std::vector<Ask> asked_of(Request request, const std::vector<Buffer>& subjects,
+                                     const std::vector<Buffer>& rests)
     {
-        std::vector<Asked> group;
+        std::vector<Ask> group;
         for (std::size_t index = 0; index < subjects.size(); ++index) {
             group.push_back({request, join(subjects[index], rests[index])});
         }

@@ -1,9 +1,8 @@
 // Groups of requests and runs of messages, with each kernel that this machine has.
 #include "trusted/curve/message_batch.hpp"
 
-#include "tests/unit/trusted/curve/curve_world.hpp"
+#include "tests/unit/trusted/curve/request_group.hpp"
 
-#include <gtest/gtest.h>
 
 #include <set>
 
@@ -12,49 +11,11 @@ namespace {
 
 using airlock::Refusal;
 
-struct Ask {
-    Request request;
-    Buffer input;
-    std::size_t room = 4096;
-};
-
-// What is chosen here is chosen for the process: libsodium's again afterwards.
-class MessageBatchTest : public testing::TestWithParam<std::uint32_t> {
+class MessageBatchTest : public WithKernel {
   protected:
-    MessageBatchTest()
-    {
-        choose_box_kernel(GetParam());
-        talk_.complete();
-    }
-    ~MessageBatchTest() override { choose_box_kernel(0); }
+    MessageBatchTest() { talk_.complete(); }
 
-    // All in one group, as the ring server gives them.
-    std::vector<Said> group(std::vector<Ask> asked)
-    {
-        std::vector<Buffer> outputs;
-        for (const auto& one : asked) {
-            outputs.emplace_back(one.room, std::uint8_t{0});
-        }
-        std::vector<airlock::Exchange> exchanges;
-        for (std::size_t index = 0; index < asked.size(); ++index) {
-            exchanges.push_back(
-                {static_cast<std::uint32_t>(asked[index].request), asked[index].input, outputs[index], {}});
-        }
-        talk_.chamber->answer(exchanges);
-        std::vector<Said> said(asked.size());
-        for (std::size_t index = 0; index < asked.size(); ++index) {
-            const auto& answer = exchanges[index].answer;
-            said[index].refusal = answer.refusal;
-            if (answer.result) {
-                said[index].bytes.assign(outputs[index].begin(),
-                                         outputs[index].begin() + static_cast<std::ptrdiff_t>(*answer.result));
-            } else {
-                said[index].kind = static_cast<std::uint8_t>(answer.result.error().kind);
-            }
-        }
-        left_ = std::move(outputs);
-        return said;
-    }
+    std::vector<Said> group(std::vector<Ask> asked) { return answer_together(*talk_.chamber, std::move(asked), left_); }
     Ask seal(std::string_view text, std::uint32_t flags = 0) const
     {
         return {Request::produce_message, join(talk_.client_session, u32(flags), bytes_of(text))};

@@ -2,6 +2,7 @@
 #include "trusted/curve/packet_batch.hpp"
 
 #include "tests/unit/trusted/curve/e2e_world.hpp"
+#include "tests/unit/trusted/curve/request_group.hpp"
 #include "trusted/curve/e2e_place.hpp"
 
 #include <algorithm>
@@ -13,48 +14,10 @@ namespace {
 constexpr std::size_t epoch_at = e2e::head_bytes;
 constexpr std::size_t counter_at = epoch_at + 4;
 
-struct Ask {
-    Request request{};
-    Buffer input;
-    std::size_t room = 1024;
-};
-
-// What is chosen here is chosen for the process: libsodium's again afterwards.
-struct PacketBatchTest : ::testing::TestWithParam<std::uint32_t>, E2eWorld {
-    PacketBatchTest() { choose_box_kernel(GetParam()); }
-    ~PacketBatchTest() override { choose_box_kernel(0); }
-
+struct PacketBatchTest : WithKernel, E2eWorld {
     std::vector<Buffer> left; // the buffers of the last group, as the chamber left them
 
-    // All in one group, as the ring server gives them.
-    static std::vector<Said> answer(Chamber& chamber, std::vector<Ask> asked, std::vector<Buffer>& outputs)
-    {
-        outputs.clear();
-        for (const auto& one : asked) {
-            outputs.emplace_back(one.room, std::uint8_t{0});
-        }
-        std::vector<airlock::Exchange> exchanges;
-        for (std::size_t index = 0; index < asked.size(); ++index) {
-            exchanges.push_back(
-                {static_cast<std::uint32_t>(asked[index].request), asked[index].input, outputs[index], {}});
-        }
-        chamber.answer(exchanges);
-        std::vector<Said> said(asked.size());
-        for (std::size_t index = 0; index < asked.size(); ++index) {
-            const auto& one = exchanges[index].answer;
-            said[index].refusal = one.refusal;
-            if (one.refusal != airlock::Refusal::none) {
-                continue;
-            }
-            if (one.result) {
-                said[index].bytes = join(Bytes(outputs[index]).first(*one.result));
-            } else {
-                said[index].kind = static_cast<std::uint8_t>(one.result.error().kind);
-            }
-        }
-        return said;
-    }
-    std::vector<Said> group(std::vector<Ask> asked) { return answer(*chamber, std::move(asked), left); }
+    std::vector<Said> group(std::vector<Ask> asked) { return answer_together(*chamber, std::move(asked), left); }
     Ask seal(std::string_view text, std::uint32_t flags = 3) const
     {
         return {Request::e2e_produce_message, join(client_session, u32(flags), bytes_of(text))};
@@ -353,7 +316,7 @@ TEST(GatedPackets, a_gate_that_shuts_within_a_group_ends_the_session_after_those
     ASSERT_NE(passes, 0U);
     world.runtime.step = passes / 4 + passes / 16; // one look of the chamber's and a packet are below half of it
     std::vector<Buffer> left;
-    const auto said = PacketBatchTest::answer(*world.chamber, asked, left);
+    const auto said = answer_together(*world.chamber, asked, left);
     EXPECT_TRUE(PacketBatchTest::is_text(said[0], "1"));
     std::size_t ended = 1;
     while (said[ended].ok()) {
@@ -448,7 +411,7 @@ TEST_P(PacketsInBothWays, a_group_says_what_its_requests_say_one_after_the_other
         std::vector<Said> expected;
         std::vector<Buffer> unused;
         for (const auto& one : asked) {
-            expected.push_back(answer(*single.chamber, {one}, unused)[0]);
+            expected.push_back(answer_together(*single.chamber, {one}, unused)[0]);
         }
         const auto said = group(asked);
         for (std::size_t index = 0; index < said.size(); ++index) {
