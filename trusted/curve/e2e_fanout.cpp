@@ -1,6 +1,7 @@
 // Contents that are sealed once for many, and fan-outs, which carry them to sessions.
 #include "core/crypto/constant_time.hpp"
 #include "trusted/curve/e2e_place.hpp"
+#include "trusted/curve/fanout_openings.hpp"
 
 #include <sodium.h>
 
@@ -31,7 +32,7 @@ SealedContent seal_content(Runtime& runtime, const E2eId& packet_id, Bytes text,
     return content;
 }
 
-Status open_content(const SealedContent& content, const E2eId& packet_id, Bytes box, MutableBytes text) noexcept
+Status check_content(const SealedContent& content, const E2eId& packet_id, Bytes box) noexcept
 {
     ByteArray<e2e::digest_bytes> digest;
     crypto_generichash_state hash;
@@ -42,12 +43,30 @@ Status open_content(const SealedContent& content, const E2eId& packet_id, Bytes 
     if (!same_bytes(digest, content.digest)) {
         return fail(Kind::unauthentic, "a content is not the one that was sealed for this recipient");
     }
+    return {};
+}
+
+crypto::BoxSubkey content_subkey(const SharedKey& content_key) noexcept
+{
+    const auto nonce = wire::short_nonce(content_nonce, 0);
+    return crypto::derive_box_subkey(content_key.expose(), std::span(nonce).first<content_nonce.size()>());
+}
+
+SealedContent sealed_content_of(const SlotInside& inside) noexcept
+{
+    SealedContent content;
+    copy_bytes(content.key.expose(), inside.expose().first<e2e::content_key_bytes>());
+    copy_bytes(content.digest, inside.expose().subspan<e2e::content_key_bytes, e2e::digest_bytes>());
+    return content;
+}
+
+Status open_content(const SealedContent& content, const E2eId& packet_id, Bytes box, MutableBytes text) noexcept
+{
+    TRY(check_content(content, packet_id, box));
     return open_box(text.data(), box, wire::short_nonce(content_nonce, 0), content.key);
 }
 
 namespace {
-
-using SlotInside = Secret<e2e::content_key_bytes + e2e::digest_bytes + 1, SharedKeyTag>;
 
 // Slots of one content on their way through the kernel together.
 class SlotBatch {
@@ -129,31 +148,32 @@ Result<std::size_t> e2e_seal_fanout(Runtime& runtime, std::span<E2eSession*> ses
     return size;
 }
 
-Result<E2eOpened> e2e_open_fanout(E2eSession& session, const Packet& packet, MutableBytes text) noexcept
+Result<E2ePlace> slot_place_of(const E2eSession& session, const Packet& packet) noexcept
 {
     const auto count = TRY(e2e::count_slots(packet));
     for (std::size_t index = 0; index < count; ++index) {
         const auto slot = e2e::slot_of(packet, index);
-        if (!same_bytes(slot.first(E2eId::size), session.session_id.bytes)) {
-            continue;
+        if (same_bytes(slot.first(E2eId::size), session.session_id.bytes)) {
+            return read_place(slot.subspan(E2eId::size));
         }
-        const auto place = TRY(read_place(slot.subspan(E2eId::size)));
-        const auto content = e2e::content_of(packet);
-        if (text.size() < content.size()) {
-            return fail(Kind::exhausted, "the buffer for a message is too small");
-        }
-        SlotInside opened;
-        auto key = TRY(open_at(session, PacketType::fanout, place, opened.expose()));
-        SealedContent sealed;
-        copy_bytes(sealed.key.expose(), opened.expose().first<e2e::content_key_bytes>());
-        copy_bytes(sealed.digest, opened.expose().subspan<e2e::content_key_bytes, e2e::digest_bytes>());
-        E2eOpened out{opened.expose().back(), place.counter, content.size() - e2e::tag_bytes};
-        TRY(check_packet_flags(out.flags));
-        TRY(open_content(sealed, packet.id, content, text));
-        take_place(session, place, std::move(key));
-        return out;
     }
     return fail(Kind::missing, "a packet is for other sessions");
+}
+
+Result<E2eOpened> e2e_open_fanout(E2eSession& session, const Packet& packet, MutableBytes text) noexcept
+{
+    const auto place = TRY(slot_place_of(session, packet));
+    const auto content = e2e::content_of(packet);
+    if (text.size() < content.size()) {
+        return fail(Kind::exhausted, "the buffer for a message is too small");
+    }
+    SlotInside opened;
+    auto key = TRY(open_at(session, PacketType::fanout, place, opened.expose()));
+    const E2eOpened out{opened.expose().back(), place.counter, content.size() - e2e::tag_bytes};
+    TRY(check_packet_flags(out.flags));
+    TRY(open_content(sealed_content_of(opened), packet.id, content, text));
+    take_place(session, place, std::move(key));
+    return out;
 }
 
 } // namespace caisson::trusted::curve

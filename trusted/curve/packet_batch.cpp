@@ -25,16 +25,15 @@ bool PacketBatch::must_be_alone(const E2eSession& session, std::uint8_t flags) n
 
 bool PacketBatch::must_be_alone(const E2eSession& session, const Packet& packet) noexcept
 {
-    const auto place = read_place(packet.body);
-    return packet.type != PacketType::data || (place && place->epoch != session.receiving.epoch);
+    const auto place = packet.type == PacketType::fanout ? slot_place_of(session, packet) : read_place(packet.body);
+    return place && place->epoch != session.receiving.epoch;
 }
 
-crypto::BoxJob& PacketBatch::wait(airlock::Exchange& exchange, E2eSession& session, bool opening) noexcept
+PacketBatch::Waiting& PacketBatch::wait(airlock::Exchange& exchange, E2eSession& session, JobKind kind,
+                                        std::uint64_t counter) noexcept
 {
     CHECK(count_ < waiting_.size());
-    const auto place = opening ? opening_count_++ : sealing_count_++;
-    waiting_[count_++] = {&exchange, &session, session.curve.id, static_cast<std::uint32_t>(place), opening, {}};
-    return (opening ? opening_ : sealing_)[place];
+    return waiting_[count_++] = {&exchange, &session, session.curve.id, 0, kind, counter, {}};
 }
 
 // [E2E-18]
@@ -50,29 +49,46 @@ Status PacketBatch::add_sealing(airlock::Exchange& exchange, E2eSession& session
     writer.write_be(session.sending.epoch);
     writer.write_be(counter);
     content[0] = flags;
-    wait(exchange, session, false) = {&data_subkey(session.sending, session.curve.is_server), counter, content.data(),
-                                      writer.rest().data(), content.size()};
+    wait(exchange, session, JobKind::sealing, counter).place = static_cast<std::uint32_t>(sealing_count_);
+    sealing_[sealing_count_++] = {&data_subkey(session.sending, session.curve.is_server), counter, content.data(),
+                                  writer.rest().data(), content.size()};
     return {};
 }
 
 // Whether the place is free is asked once more when it is this packet's turn: one before it may have taken it.
 Status PacketBatch::add_opening(airlock::Exchange& exchange, E2eSession& session, const Packet& packet) noexcept
 {
+    if (packet.type == PacketType::fanout) {
+        return add_fanout(exchange, session, packet);
+    }
     const auto place = TRY(place_of(session, packet));
     const auto content_bytes = place.box.size() - e2e::tag_bytes;
     if (exchange.output.size() < answer_head_bytes + content_bytes) {
         return fail(Kind::exhausted, "the buffer for a message is too small");
     }
     TRY(check_new(session, place.counter));
-    wait(exchange, session, true) = {&data_subkey(session.receiving, !session.curve.is_server), place.counter,
-                                     place.box.data(), exchange.output.data() + opened_at, content_bytes};
+    wait(exchange, session, JobKind::opening, place.counter).place = static_cast<std::uint32_t>(opening_count_);
+    opening_[opening_count_++] = {&data_subkey(session.receiving, !session.curve.is_server), place.counter,
+                                  place.box.data(), exchange.output.data() + opened_at, content_bytes};
+    return {};
+}
+
+// The text goes where it stays, behind the head.
+Status PacketBatch::add_fanout(airlock::Exchange& exchange, E2eSession& session, const Packet& packet) noexcept
+{
+    const auto place = TRY(slot_place_of(session, packet));
+    if (exchange.output.size() < answer_head_bytes + e2e::content_of(packet).size()) {
+        return fail(Kind::exhausted, "the buffer for a message is too small");
+    }
+    TRY(check_new(session, place.counter));
+    wait(exchange, session, JobKind::fanout, place.counter).place =
+        static_cast<std::uint32_t>(fanouts_.add(session, place, packet, exchange.output.data() + answer_head_bytes));
     return {};
 }
 
 void PacketBatch::add_refused(airlock::Exchange& exchange, E2eSession& session, Error why) noexcept
 {
-    CHECK(count_ < waiting_.size());
-    waiting_[count_++] = {&exchange, &session, session.curve.id, 0, false, std::unexpected(why)};
+    wait(exchange, session, JobKind::sealing, 0).joined = std::unexpected(why);
 }
 
 void PacketBatch::make_boxes() noexcept
@@ -83,7 +99,7 @@ void PacketBatch::make_boxes() noexcept
     }
     for (std::size_t index = 0; index < count_; ++index) {
         const auto& waiting = waiting_[index];
-        if (waiting.joined && !waiting.opening) {
+        if (waiting.joined && waiting.kind == JobKind::sealing) {
             const auto& job = sealing_[waiting.place];
             const auto& session = *waiting.session;
             seal_box(job.to, {job.from, job.size},
@@ -101,7 +117,7 @@ void PacketBatch::open_boxes() noexcept
     }
     for (std::size_t index = 0; index < count_; ++index) {
         const auto& waiting = waiting_[index];
-        if (waiting.joined && waiting.opening) {
+        if (waiting.joined && waiting.kind == JobKind::opening) {
             const auto& job = opening_[waiting.place];
             const auto& session = *waiting.session;
             const auto nonce =
@@ -112,6 +128,18 @@ void PacketBatch::open_boxes() noexcept
     }
 }
 
+// Requires: what was to be opened has been tried.
+bool PacketBatch::is_authentic(const Waiting& waiting) const noexcept
+{
+    return waiting.kind == JobKind::fanout ? fanouts_.slot_opened(waiting.place) : opened_[waiting.place];
+}
+
+// Requires: it is authentic.
+std::uint8_t PacketBatch::flags_of(const Waiting& waiting) const noexcept
+{
+    return waiting.kind == JobKind::fanout ? fanouts_.flags(waiting.place) : *opening_[waiting.place].to;
+}
+
 // [E2E-8] [E2E-9] [E2E-10]
 Status PacketBatch::judge(const Waiting& waiting) const noexcept
 {
@@ -120,43 +148,55 @@ Status PacketBatch::judge(const Waiting& waiting) const noexcept
         return fail(Kind::missing, "a packet before this one ended the session");
     }
     TRY(waiting.joined);
-    if (!waiting.opening) {
+    if (waiting.kind == JobKind::sealing) {
         return {};
     }
-    const auto& job = opening_[waiting.place];
-    TRY(check_new(session, job.counter));
-    if (!opened_[waiting.place]) {
+    TRY(check_new(session, waiting.counter));
+    if (!is_authentic(waiting)) {
         return fail(Kind::unauthentic, "a box does not open");
     }
-    TRY(check_gap(session, job.counter));
-    return check_packet_flags(*job.to);
+    TRY(check_gap(session, waiting.counter));
+    TRY(check_packet_flags(flags_of(waiting)));
+    if (waiting.kind == JobKind::fanout && !fanouts_.content_opened(waiting.place)) {
+        return fail(Kind::unauthentic, "a content is not the one that was sealed for this recipient");
+    }
+    return {};
+}
+
+void PacketBatch::refuse(const Waiting& waiting, Error why) noexcept
+{
+    if (waiting.joined && waiting.kind == JobKind::fanout) {
+        wipe(fanouts_.text(waiting.place));
+    } else if (waiting.joined) {
+        const bool opening = waiting.kind == JobKind::opening;
+        const auto& job = (opening ? opening_ : sealing_)[waiting.place];
+        wipe({job.to, job.size + (opening ? 0 : e2e::tag_bytes)});
+    }
+    waiting.exchange->answer.result = std::unexpected(why);
+    if (why.kind == Kind::conflict) { // [E2E-9] what is lost does not come back
+        E2eSessions::close(*waiting.session);
+    }
 }
 
 void PacketBatch::finish(const Waiting& waiting) noexcept
 {
-    auto& exchange = *waiting.exchange;
-    auto& session = *waiting.session;
-    const auto& job = (waiting.opening ? opening_ : sealing_)[waiting.place];
     if (const auto judged = judge(waiting); !judged) {
-        if (waiting.joined) {
-            wipe({job.to, job.size + (waiting.opening ? 0 : e2e::tag_bytes)});
-        }
-        exchange.answer.result = std::unexpected(judged.error());
-        if (judged.error().kind == Kind::conflict) { // [E2E-9] what is lost does not come back
-            E2eSessions::close(session);
-        }
+        refuse(waiting, judged.error());
         return;
     }
-    if (!waiting.opening) {
-        exchange.answer.result = job.size - 1 + e2e::data_overhead_bytes;
+    auto& answer = waiting.exchange->answer;
+    if (waiting.kind == JobKind::sealing) {
+        answer.result = sealing_[waiting.place].size - 1 + e2e::data_overhead_bytes;
         return;
     }
-    const auto flags = *job.to;
-    take_present_place(session, job.counter);
-    Writer writer(exchange.output);
+    auto& session = *waiting.session;
+    const auto flags = flags_of(waiting);
+    take_present_place(session, waiting.counter);
+    Writer writer(waiting.exchange->output);
     writer.write_le(std::uint32_t{flags});
-    writer.write_le(job.counter);
-    exchange.answer.result = opened_at + job.size;
+    writer.write_le(waiting.counter);
+    answer.result = waiting.kind == JobKind::fanout ? answer_head_bytes + fanouts_.text(waiting.place).size()
+                                                    : opened_at + opening_[waiting.place].size;
     if ((flags & e2e::flag_close) != 0) { // [E2E-12]
         E2eSessions::close(session);
     }
@@ -166,9 +206,11 @@ void PacketBatch::run() noexcept
 {
     make_boxes();
     open_boxes();
+    fanouts_.run();
     for (std::size_t index = 0; index < count_; ++index) {
         finish(waiting_[index]);
     }
+    fanouts_.clear();
     count_ = sealing_count_ = opening_count_ = 0;
 }
 

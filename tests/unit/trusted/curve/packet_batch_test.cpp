@@ -39,6 +39,18 @@ struct PacketBatchTest : WithKernel, E2eWorld {
         }
         return made;
     }
+    Buffer fan_out(std::string_view text)
+    {
+        return ask(Request::e2e_produce_fanout, join(u32(3), u32(1), client_session, bytes_of(text))).bytes;
+    }
+    std::vector<Buffer> fan_outs(std::size_t count)
+    {
+        std::vector<Buffer> made;
+        for (std::size_t index = 0; index < count; ++index) {
+            made.push_back(fan_out("packet " + std::to_string(index)));
+        }
+        return made;
+    }
     static bool is_text(const Said& said, std::string_view text)
     {
         return said.ok() && said.bytes.size() >= 12 && text_of(Bytes(said.bytes).subspan(12)) == text;
@@ -98,6 +110,88 @@ TEST_P(PacketBatchTest, forged_packets_among_others_fail_alone_and_leave_nothing
         EXPECT_TRUE(left_nothing(at)) << at;
     }
     EXPECT_TRUE(said[8].is(Kind::malformed) || said[8].refusal != airlock::Refusal::none);
+}
+TEST_P(PacketBatchTest, fan_outs_of_all_sizes_open_in_their_place_among_packets) // [E2E-18] [E2E-16]
+{
+    for (const auto order : {Order::strict, Order::window}) {
+        complete(order);
+        std::vector<std::string> texts;
+        std::vector<Ask> asked;
+        for (std::size_t index = 0; index < group_requests_max; ++index) {
+            texts.emplace_back(index / 3 * 61, static_cast<char>('a' + index % 26));
+            asked.push_back(opening(index % 3 == 1 ? packet(texts.back()) : fan_out(texts.back())));
+            asked.back().room = asked.back().input.size();
+        }
+        const auto said = group(asked);
+        for (std::size_t index = 0; index < said.size(); ++index) {
+            ASSERT_TRUE(is_text(said[index], texts[index])) << index;
+            EXPECT_EQ(said[index].bytes[0], 3);
+            EXPECT_EQ(said[index].bytes[4], index + 1) << "the counter";
+        }
+    }
+}
+TEST_P(PacketBatchTest, forged_fan_outs_among_others_fail_alone_and_leave_nothing) // [E2E-18] [E2E-16] [E2E-8]
+{
+    complete(Order::strict);
+    const auto made = fan_outs(6);
+    constexpr auto slot_at = e2e::head_bytes + 2;
+    auto slot_changed = made[1];
+    slot_changed[slot_at + e2e::fanout_slot_bytes - 1] ^= 1U;
+    auto moved = made[1];
+    moved[slot_at + E2eId::size + 4 + 7] ^= 8U;
+    auto content_changed = made[2];
+    content_changed.back() ^= 1U;
+    auto with_others_content = made[3];
+    constexpr auto content_at = static_cast<std::ptrdiff_t>(slot_at + e2e::fanout_slot_bytes);
+    std::copy(made[4].begin() + content_at, made[4].end(), with_others_content.begin() + content_at);
+    auto with_others_id = made[3];
+    with_others_id[e2e::head_bytes - 1] ^= 1U;
+    auto of_another = made[4];
+    of_another[slot_at] ^= 1U;
+    auto asked = opening_all({made[0], slot_changed, moved, made[1], content_changed, made[2], with_others_content,
+                              with_others_id, made[3], made[1], of_another, made[4], made[5], made[5]});
+    asked[12].room = 12 + e2e::tag_bytes;
+    const auto said = group(asked);
+    for (std::size_t index = 0; const std::size_t at : {0, 3, 5, 8, 11, 13}) {
+        EXPECT_TRUE(is_number(said[at], index++)) << at;
+    }
+    for (const std::size_t at : {1, 2, 4, 6, 7}) {
+        EXPECT_TRUE(said[at].is(Kind::unauthentic)) << at;
+    }
+    EXPECT_TRUE(said[9].is(Kind::expired));
+    EXPECT_TRUE(said[10].is(Kind::missing));
+    EXPECT_TRUE(said[12].is(Kind::exhausted));
+    for (const std::size_t at : {1, 2, 4, 6, 7, 9, 10, 12}) {
+        EXPECT_TRUE(left_nothing(at)) << at;
+    }
+}
+TEST_P(PacketBatchTest, a_gap_before_a_fan_out_ends_the_session_and_what_waits_behind_it) // [E2E-18] [E2E-9]
+{
+    complete(Order::strict);
+    const auto made = fan_outs(4);
+    const auto said = group(opening_all({made[0], made[2], made[1], made[3]}));
+    EXPECT_TRUE(is_number(said[0], 0));
+    EXPECT_TRUE(said[1].is(Kind::conflict));
+    EXPECT_TRUE(said[2].is(Kind::missing) && said[3].is(Kind::missing));
+    EXPECT_TRUE(left_nothing(1) && left_nothing(2) && left_nothing(3));
+}
+TEST_P(PacketBatchTest, a_fan_out_of_the_next_epoch_moves_the_key_on_within_a_group) // [E2E-18] [E2E-11]
+{
+    for (const auto order : {Order::strict, Order::window}) {
+        complete(order);
+        auto made = fan_outs(2);
+        ASSERT_TRUE(ask(Request::e2e_rekey, join(client_session)).ok());
+        made.push_back(fan_out("packet 2"));
+        made.push_back(packet("packet 3"));
+        auto forged = made[2];
+        forged.back() ^= 1U;
+        const auto said = group(opening_all({made[0], made[1], forged, made[2], made[3], made[2]}));
+        for (std::size_t index = 0; const std::size_t at : {0, 1, 3, 4}) {
+            EXPECT_TRUE(is_number(said[at], index++)) << at;
+        }
+        EXPECT_TRUE(said[2].is(Kind::unauthentic));
+        EXPECT_TRUE(said[5].is(Kind::expired));
+    }
 }
 TEST_P(PacketBatchTest, a_packet_twice_in_a_group_opens_once) // [E2E-18] [E2E-9] [E2E-10]
 {
@@ -252,6 +346,35 @@ TEST_P(PacketBatchTest, authentic_packets_with_reserved_flags_take_no_place) // 
     EXPECT_EQ(*exchanges[1].answer.result, 13U);
     EXPECT_EQ(session.received.highest(), 1U);
 }
+TEST_P(PacketBatchTest, authentic_fan_outs_with_reserved_flags_take_no_place) // [E2E-18] [E2E-13]
+{
+    tests::TestArena room;
+    E2eSessions sessions(room.arena());
+    E2eSession& session = **sessions.open();
+    PacketBatch batch;
+    std::vector<Buffer> inputs;
+    std::vector<Buffer> outputs(2, Buffer(64));
+    std::vector<airlock::Exchange> exchanges(2);
+    for (const auto flags : {std::uint8_t{16}, std::uint8_t{3}}) {
+        E2eSession sender;
+        sender.curve.is_server = true; // whose sending key is the receiver's: zeros, both
+        std::array<E2eSession*, 1> all{&sender};
+        Buffer made(e2e::head_bytes + 2 + e2e::fanout_slot_bytes + e2e::tag_bytes + 1);
+        EXPECT_TRUE(e2e_seal_fanout(runtime, all, flags, bytes_of("x"), made));
+        inputs.push_back(std::move(made));
+    }
+    for (std::size_t index = 0; index < 2; ++index) {
+        exchanges[index] = {0, inputs[index], outputs[index], {}};
+        const auto packet = e2e::read_packet(inputs[index]);
+        EXPECT_FALSE(PacketBatch::must_be_alone(session, *packet));
+        EXPECT_TRUE(batch.add_opening(exchanges[index], session, *packet));
+    }
+    batch.run();
+    EXPECT_EQ(exchanges[0].answer.result.error().kind, Kind::malformed);
+    EXPECT_EQ(outputs[0], Buffer(64));
+    EXPECT_EQ(*exchanges[1].answer.result, 13U);
+    EXPECT_EQ(session.received.highest(), 1U);
+}
 TEST_P(PacketBatchTest, what_a_key_made_goes_with_it) // [E2E-11]
 {
     E2eSession session;
@@ -375,6 +498,10 @@ struct PacketsInBothWays : PacketBatchTest {
         case 2:
         case 3:
         case 4:
+        case 5:
+        case 6:
+        case 7:
+        case 8:
             return {Request::e2e_produce_fanout,
                     join(u32(3), u32(2), own.session, pairs[below(pairs.size())].sides[at].session, bytes_of("all"))};
         default: break;
