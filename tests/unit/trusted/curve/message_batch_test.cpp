@@ -3,7 +3,6 @@
 
 #include "tests/unit/trusted/curve/request_group.hpp"
 
-
 #include <set>
 
 namespace caisson::trusted::curve::test {
