@@ -1,7 +1,8 @@
-// The curve chamber's door: any requests in any order, with keys loaded, the gate open, sessions in every state and the
-// shim's keys half-way. Input: {request u8, subject u8, size u16, bytes} each; a subject is a number or handle that the
-// chamber gave, put before the bytes. With `follow` the bytes change the chamber's last answer, so that a handshake can
-// go on from it. Request 0 lets time pass.
+// The curve chamber's door: any requests in any order, alone and in groups, with keys loaded, the gate open for a few
+// messages, sessions in every state and the shim's keys half-way. Input: {request u8, subject u8, size u16, bytes}
+// each; a subject is a number or handle that the chamber gave, put before the bytes. With `follow` the bytes change the
+// chamber's last answer, so that a handshake can go on from it. Request 0 lets time pass; behind request 255 so many as
+// its subject says are one group.
 #include "core/wire.hpp"
 #include "tests/unit/trusted/curve/curve_world.hpp"
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::uint8_t follow = 0x80;
 constexpr std::size_t subjects_max = 64;
+constexpr std::size_t group_max = 8;
+constexpr std::uint32_t messages_permitted = 6; // of the gated session, between two looks of a run at its gate
 constexpr ByteArray<32> raw_secret{8, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3};
 
 void check(bool condition)
@@ -26,7 +29,9 @@ class Door {
   public:
     Door()
     {
+        choose_box_kernel(kernels_here().back());
         rest_.subjects.reserve(subjects_max);
+        outputs_.assign(group_max, Buffer(airlock::payload_bytes_max));
         load_keys();
         open_gate();
         open_sessions();
@@ -46,13 +51,43 @@ class Door {
 
     void pass_time(std::uint8_t amount) { rest_.runtime.now += std::uint64_t{1} << (amount % 40); }
 
+    // The next ones wait, and are one group.
+    void wait_for(std::uint8_t count)
+    {
+        answer_group();
+        awaited_ = 1 + count % group_max;
+    }
+
+    void answer_group()
+    {
+        std::vector<airlock::Exchange> group;
+        std::vector<Buffer> inputs;
+        for (auto& [request, input] : waiting_) {
+            inputs.push_back(input);
+            group.push_back({static_cast<std::uint32_t>(request), input, outputs_[group.size()], {}});
+        }
+        awaited_ = 0;
+        chamber_->answer(group);
+        for (std::size_t index = 0; index < group.size(); ++index) {
+            take_answer(waiting_[index].first, inputs[index], group[index].answer, outputs_[index]);
+        }
+        waiting_.clear();
+    }
+
     void ask(std::uint8_t request, std::uint8_t subject, Bytes bytes)
     {
         Buffer body = (subject & follow) != 0 ? changed(bytes) : Buffer(bytes.begin(), bytes.end());
         const auto place = static_cast<std::size_t>(subject & ~follow) % (rest_.subjects.size() + 1);
         const auto& before = place == 0 ? nothing_ : rest_.subjects[place - 1];
         body.insert(body.begin(), before.begin(), before.end());
-        say(static_cast<Request>(request), body);
+        if (awaited_ == 0) {
+            say(static_cast<Request>(request), body);
+            return;
+        }
+        waiting_.emplace_back(static_cast<Request>(request), std::move(body));
+        if (waiting_.size() == awaited_) {
+            answer_group();
+        }
     }
 
   private:
@@ -77,11 +112,16 @@ class Door {
     Buffer say(Request request, const Buffer& input)
     {
         Buffer copy(input); // as the ring server's: the chamber works in it
-        const auto answer = chamber_->answer(static_cast<std::uint32_t>(request), copy, output_);
+        const auto answer = chamber_->answer(static_cast<std::uint32_t>(request), copy, outputs_[0]);
+        return take_answer(request, input, answer, outputs_[0]);
+    }
+
+    Buffer take_answer(Request request, const Buffer& input, const airlock::Answer& answer, const Buffer& output)
+    {
         Buffer said;
         if (answer.refusal == airlock::Refusal::none && answer.result) {
-            check(*answer.result <= output_.size());
-            said.assign(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(*answer.result));
+            check(*answer.result <= output.size());
+            said.assign(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(*answer.result));
             check(std::search(said.begin(), said.end(), raw_secret.begin(), raw_secret.end()) == said.end());
             answered_ = true;
             note(request, input, said);
@@ -136,8 +176,9 @@ class Door {
         must(Request::import_private_key, join(u32(0), none, raw_secret));
         const auto plain = must(Request::import_sealed_private_key, rest_.last);
         must(Request::create_key_pair, join(u32(1), verifier_.key.bytes));
-        must(Request::import_sealed_private_key, rest_.last);
+        const auto gated = must(Request::import_sealed_private_key, rest_.last);
         copy_bytes(server_.bytes, Bytes(plain).subspan(8, 32));
+        copy_bytes(gated_server_.bytes, Bytes(gated).subspan(8, 32));
     }
 
     void open_gate()
@@ -145,7 +186,7 @@ class Door {
         protocol::TimeNonce nonce;
         copy_bytes(nonce.bytes, must(Request::time_nonce, {}));
         Buffer token(protocol::time_token_bytes_max);
-        token.resize(*protocol::write_time_token(token, verifier_.secret, {nonce, 10'000, 30'000, 1000}));
+        token.resize(*protocol::write_time_token(token, verifier_.secret, {nonce, 10'000, 30'000, messages_permitted}));
         must(Request::accept_time_token, token);
         protocol::AttestationResult result;
         result.issued_ms = 9'000;
@@ -159,26 +200,32 @@ class Door {
         must(Request::accept_result, document);
     }
 
-    // One session for each state of the handshake, the last ones open.
+    // One session for each state of the handshake, the last ones open; and two more open ones, the server's gated.
     void open_sessions()
     {
-        const auto own = rest_.subjects[0];
+        const auto plain = rest_.subjects[0];
         for (int steps = 0; steps <= 4; ++steps) {
-            const auto session = must(Request::open_client, join(own, server_.bytes));
-            if (steps > 0) {
-                must(Request::produce_hello, session);
-            }
-            if (steps > 1) {
-                must(Request::process_welcome, join(session, must(Request::process_hello, join(own, rest_.last))));
-            }
-            if (steps > 2) {
-                must(Request::produce_initiate, session);
-            }
-            if (steps > 3) {
-                const auto accepted = must(Request::process_initiate, join(own, rest_.last));
-                const auto ready = must(Request::produce_ready, Buffer(accepted.begin(), accepted.begin() + 4));
-                must(Request::process_ready, join(session, ready));
-            }
+            open_session(steps, plain, server_);
+        }
+        open_session(4, rest_.subjects[2], gated_server_);
+    }
+
+    void open_session(int steps, const Buffer& server, const CurveKey& server_key)
+    {
+        const auto session = must(Request::open_client, join(rest_.subjects[0], server_key.bytes));
+        if (steps > 0) {
+            must(Request::produce_hello, session);
+        }
+        if (steps > 1) {
+            must(Request::process_welcome, join(session, must(Request::process_hello, join(server, rest_.last))));
+        }
+        if (steps > 2) {
+            must(Request::produce_initiate, session);
+        }
+        if (steps > 3) {
+            const auto accepted = must(Request::process_initiate, join(server, rest_.last));
+            const auto ready = must(Request::produce_ready, Buffer(accepted.begin(), accepted.begin() + 4));
+            must(Request::process_ready, join(session, ready));
         }
     }
 
@@ -248,9 +295,12 @@ class Door {
     const protocol::test::Signer verifier_{1};
     const Outside client_;
     CurveKey server_;
+    CurveKey gated_server_;
     const Buffer nothing_;
     bool answered_ = false;
-    Buffer output_ = Buffer(airlock::payload_bytes_max);
+    std::size_t awaited_ = 0; // 0: each is answered at once
+    std::vector<std::pair<Request, Buffer>> waiting_;
+    std::vector<Buffer> outputs_;
 };
 
 } // namespace
@@ -267,11 +317,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
         const auto subject = reader.read_le<std::uint8_t>();
         const auto bytes = reader.read_le<std::uint16_t>();
         if (!request || !subject || !bytes) {
+            door.answer_group();
             return 0;
         }
         const auto body = reader.read_bytes(std::min<std::size_t>(*bytes, reader.rest().size()));
         if (*request == 0) {
             door.pass_time(*subject);
+        } else if (*request == 255) {
+            door.wait_for(*subject);
         } else {
             door.ask(*request, *subject, *body);
         }
