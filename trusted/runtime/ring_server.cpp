@@ -72,8 +72,11 @@ void write_outcome(Slot& outside, std::uint32_t status, std::uint32_t output_siz
 // So much is wiped at one go, the room between the answers with them; where a group has large buffers, only its
 // answers.
 constexpr std::size_t wiped_whole_max = std::size_t{32} << 10U;
-// What a group brings in and takes out; a larger request is a group of its own. The lines of the next group travel
-// while this one is worked on, and all of it stays in the nearest cache.
+// What a group brings in and takes out. Sixteen requests may share much, for they fill the lanes of a kernel, and more
+// of them little: the lines of the next group travel while this one is worked on, and all of it stays in the nearest
+// cache. A large request, which may hold many messages itself, is a group of its own.
+constexpr std::size_t lanes = 16;
+constexpr std::size_t lanes_bytes_max = std::size_t{36} << 10U;
 constexpr std::size_t group_bytes_max = std::size_t{8} << 10U;
 
 bool inside_arena(std::uint64_t offset, std::uint64_t size) noexcept
@@ -215,14 +218,19 @@ void RingServer::take_slots(std::uint32_t lane_index, std::uint32_t position, Gr
         __asm__ volatile("" : : : "memory"); // one copy: the compiler may not look outside again
         const bool sound = is_sound(slot);
         const auto output_room = std::min<std::size_t>(slot.output_capacity, chamber_.output.size());
-        bytes += sound ? slot.input_size + output_room : 0;
-        if (group.count > 0 && bytes > group_bytes_max) {
+        const auto own_bytes = sound ? slot.input_size + output_room : 0;
+        bytes += own_bytes;
+        const bool is_large = own_bytes > group_bytes_max;
+        if (group.count > 0 && (is_large || bytes > (group.count < lanes ? lanes_bytes_max : group_bytes_max))) {
             break;
         }
         group.sound[group.count++] = sound;
         if (sound) {
             note_ahead(arena + slot.input_offset, std::min<std::size_t>(slot.input_size, group_bytes_max));
             note_ahead(arena + slot.output_offset, std::min(output_room, group_bytes_max));
+        }
+        if (is_large) {
+            break;
         }
     }
 }

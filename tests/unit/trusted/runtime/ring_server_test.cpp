@@ -294,6 +294,21 @@ TEST_F(RingServerTest, a_group_that_the_buffers_do_not_hold_goes_in_parts)
     EXPECT_EQ(slot(3).status, SlotStatus::answered);
 }
 
+TEST_F(RingServerTest, sixteen_requests_share_36_kib_more_share_8_and_a_large_one_is_alone)
+{
+    const auto fill = [this](std::uint32_t first, std::uint32_t count, std::uint32_t bytes) {
+        for (auto index = first; index < first + count; ++index) {
+            const auto at = std::uint64_t{1024} * index;
+            slot(index) = {1, bytes, at, airlock::lane_arena_bytes / 2 + at, bytes, 0, 0, SlotStatus::pending, 0};
+        }
+    };
+    fill(0, 20, 1024);
+    fill(20, 1, 4104);
+    fill(21, 50, 96);
+    serve_to(71);
+    EXPECT_EQ(groups_, std::vector<std::size_t>({16, 4, 1, 42, 8}));
+}
+
 TEST_F(RingServerTest, an_unsound_slot_in_a_group_is_refused_and_its_neighbours_are_answered)
 {
     slot(0) = {1, 8, 0, 4096, 64, 0, 0, SlotStatus::pending, 0};
