@@ -1,5 +1,6 @@
 // What a hostile broker puts before the readers of end-to-end packets: true packets of every type, changed and cut, to
-// chambers that wait for them; and packets that are made up whole. Nothing that was changed may be taken.
+// chambers that wait for them, alone and in a group before true ones; and packets that are made up whole. Nothing that
+// was changed may be taken, and nothing true be lost for it.
 // Input: {packet u8, length u16} and then changes {place u16, mask u8}; packet 0: the rest is the packet.
 #include "tests/unit/trusted/curve/e2e_world.hpp"
 
@@ -25,6 +26,7 @@ class Stage {
   public:
     Stage()
     {
+        choose_box_kernel(kernels_here().back());
         for (auto* key : {&server_, &client_}) {
             Buffer made = say(Request::create_key_pair, join(u32(0), ByteArray<32>{}));
             Buffer loaded = say(Request::import_sealed_private_key, Buffer(made.begin() + 32, made.end()));
@@ -55,6 +57,35 @@ class Stage {
         auto input = join(target.subject, packet);
         const auto answer = chamber_->answer(static_cast<std::uint32_t>(target.request), input, output_);
         return answer.refusal == airlock::Refusal::none && answer.result.has_value();
+    }
+
+    // As the first of a group, before every true packet of messages.
+    bool takes_in_group(const Target& target, Bytes packet)
+    {
+        std::vector<std::pair<Request, Buffer>> asked{{target.request, join(target.subject, packet)}};
+        for (const auto& each : targets_) {
+            if (each.request == Request::e2e_process_message) {
+                asked.emplace_back(each.request, join(each.subject, each.packet));
+            }
+        }
+        outputs_.resize(asked.size(), output_);
+        std::vector<airlock::Exchange> group;
+        for (auto& [request, input] : asked) {
+            group.push_back({static_cast<std::uint32_t>(request), input, outputs_[group.size()], {}});
+        }
+        chamber_->answer(group);
+        const auto taken = [&group](std::size_t index) {
+            const auto& answer = group[index].answer;
+            return answer.refusal == airlock::Refusal::none && answer.result.has_value();
+        };
+        std::vector<Buffer> sessions; // one that closes its session ends it for those behind it
+        for (std::size_t index = 1; index < group.size(); ++index) {
+            const Buffer session(asked[index].second.begin(), asked[index].second.begin() + 4);
+            const bool is_first = std::find(sessions.begin(), sessions.end(), session) == sessions.end();
+            check(taken(0) || !is_first || taken(index));
+            sessions.push_back(session);
+        }
+        return taken(0);
     }
 
   private:
@@ -110,6 +141,7 @@ class Stage {
     tests::TestArena arena_;
     Chamber* const chamber_ = new (storage_.data()) Chamber(runtime_, arena_.arena());
     Buffer output_ = Buffer(airlock::payload_bytes_max);
+    std::vector<Buffer> outputs_;
     Own server_;
     Own client_;
     std::vector<Target> targets_;
@@ -166,5 +198,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     }
     read_freely(packet);
     check(stage.takes(target, packet) == (packet == target.packet));
+    stage.begin_again();
+    check(stage.takes_in_group(target, packet) == (packet == target.packet));
     return 0;
 }
