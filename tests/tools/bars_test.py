@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What bench/crypto and bench/paper print, what docs/performance.md says, and the plot belong together: the same cases,
-the same bars, each with its verdict. Numbers are not looked at: --smoke measures nothing worth reading.
+"""What bench/crypto, paper and curve_gateway print, what docs/performance.md says, and the plot belong together: the
+same cases, the same bars, each with its verdict. Numbers are not looked at: --smoke measures nothing worth reading.
 
 Usage: bars_test.py SOURCE_FOLDER BUILD_FOLDER
 """
@@ -17,6 +17,8 @@ CRYPTO = {"seal65/batch64": 22, "seal65/batch16": 20, "seal65/alone": 2.7, "open
           "seal64KiB/alone": 3.8, "seal65-avx2/batch64": 5.2, "x25519/public64": 50, "x25519/shared32": 10,
           "handshake/8": 15}
 PAPER = {"keys": 40, "seal64": 15}
+GATEWAY = {"64B/cpu": 0.6, "64B/throughput": 1.5, "1KiB/cpu": 0.5, "1KiB/throughput": 2, "64KiB/cpu": 0.6,
+           "64KiB/throughput": 2, "64B/roundtrip-p50": 1.5, "handshakes": 5, "fair-share": 0.8}
 
 
 def run(*command, **options):
@@ -32,8 +34,8 @@ def bars_of_page():
             column = None
         elif "bar" in cells:
             column = cells.index("bar")
-        elif column is not None and re.fullmatch(r"`[^`]+`", cells[0]) and cells[column]:
-            bars[cells[0].strip("`")] = float(cells[column].split()[0])
+        elif column is not None and (case := re.match(r"`([^`]+)`", cells[0])) and cells[column]:
+            bars[case[1]] = float(cells[column].split()[0])
     return bars
 
 
@@ -68,8 +70,13 @@ class Bars(unittest.TestCase):
 
     def test_the_page_has_the_same_bars(self):
         page = bars_of_page()
-        for name, bar in (CRYPTO | PAPER).items():
+        for name, bar in (CRYPTO | PAPER | GATEWAY).items():
             self.assertEqual(page.get(name), bar, name)
+
+    def test_two_gateways_are_judged_by_the_same_bars(self):  # as they stand there: a run of them has a test of its own
+        text = (SOURCE / "bench/curve_gateway.cpp").read_text()
+        table = re.search(r"constexpr Bar bars\[\] = \{(.*?)\n?\};", text, re.DOTALL)[1]
+        self.assertEqual({name: float(bar) for name, bar in re.findall(r'\{"([^"]+)", ([0-9.]+)\}', table)}, GATEWAY)
 
     def test_the_plot_is_drawn_from_what_the_bench_prints(self):
         drawn = run(sys.executable, "-B", SOURCE / "bench/plot.py", input=self.crypto)
