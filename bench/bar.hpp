@@ -1,6 +1,6 @@
 // The bars that a bench's cases are to reach, and whether one did: said beside the number, so that nobody has to look
-// it up. The same numbers stand in docs/performance.md; tests/tools/bars_test.py holds the two together for crypto and
-// paper.
+// it up. The same numbers stand in docs/performance.md; tests/tools/bars_test.py holds the two together for crypto,
+// paper and curve_gateway.
 #pragma once
 
 #include <cstdio>
