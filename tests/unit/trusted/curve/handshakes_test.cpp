@@ -1,54 +1,23 @@
 // Handshakes that wait together in one group of requests, with each kernel that this machine has.
 #include "trusted/curve/handshakes.hpp"
 
-#include "tests/unit/trusted/curve/curve_world.hpp"
+#include "tests/unit/trusted/curve/request_group.hpp"
 
 namespace caisson::trusted::curve::test {
 namespace {
 
 namespace wire = protocol::curve;
 
-// What is chosen here is chosen for the process: libsodium's again afterwards.
-struct Together : ::testing::TestWithParam<std::uint32_t>, Talk {
-    Together() { choose_box_kernel(GetParam()); }
-    ~Together() override { choose_box_kernel(0); }
-
-    struct Asked {
-        Request request{};
-        Buffer input;
-    };
-    // One group, as the ring server gives it to the chamber.
-    std::vector<Said> ask_all(const std::vector<Asked>& group)
+struct Together : WithKernel, Talk {
+    std::vector<Said> ask_all(const std::vector<Ask>& group)
     {
-        std::vector<Buffer> inputs;
-        std::vector<Buffer> outputs(group.size(), Buffer(1024));
-        std::vector<airlock::Exchange> exchanges(group.size());
-        for (const auto& one : group) {
-            inputs.push_back(one.input);
-        }
-        for (std::size_t index = 0; index < group.size(); ++index) {
-            exchanges[index] = {static_cast<std::uint32_t>(group[index].request), inputs[index], outputs[index], {}};
-        }
-        chamber->answer(exchanges);
-        std::vector<Said> out(group.size());
-        for (std::size_t index = 0; index < group.size(); ++index) {
-            const auto& answer = exchanges[index].answer;
-            out[index].refusal = answer.refusal;
-            if (answer.refusal != airlock::Refusal::none) {
-                continue;
-            }
-            if (answer.result) {
-                out[index].bytes = join(Bytes(outputs[index]).first(*answer.result));
-            } else {
-                out[index].kind = static_cast<std::uint8_t>(answer.result.error().kind);
-            }
-        }
-        return out;
+        std::vector<Buffer> outputs;
+        return answer_together(*chamber, group, outputs);
     }
     // The same of each, whose answers are good; the answers behind the ids in front.
     std::vector<Buffer> step(Request request, const std::vector<Buffer>& subjects, const std::vector<Buffer>& rests)
     {
-        std::vector<Asked> group;
+        std::vector<Ask> group;
         for (std::size_t index = 0; index < subjects.size(); ++index) {
             group.push_back({request, join(subjects[index], rests.empty() ? Buffer{} : rests[index])});
         }
@@ -142,7 +111,7 @@ TEST_P(Together, a_session_whose_hello_finds_no_room_is_none) // [CURVE-2]
 TEST_P(Together, a_changed_hello_among_others_fails_alone) // [CURVE-46] [CURVE-6]
 {
     const auto hellos = step(Request::produce_hello, open_clients(9), {});
-    std::vector<Asked> group;
+    std::vector<Ask> group;
     for (const auto& hello : hellos) {
         group.push_back({Request::process_hello, join(server.id, hello)});
     }
@@ -158,7 +127,7 @@ TEST_P(Together, a_key_of_low_order_fails_alone_and_ends_its_session) // [CURVE-
 {
     auto clients = open_clients(8);
     clients[2] = ask(Request::open_client, join(client.id, ByteArray<32>{})).bytes;
-    std::vector<Asked> group;
+    std::vector<Ask> group;
     for (const auto& session : clients) {
         group.push_back({Request::produce_hello, session});
     }
@@ -172,7 +141,7 @@ TEST_P(Together, a_key_of_low_order_fails_alone_and_ends_its_session) // [CURVE-
 TEST_P(Together, a_changed_initiate_among_others_fails_alone_and_uses_up_its_cookie) // [CURVE-46] [CURVE-10]
 {
     const auto initiates = initiates_of(open_clients(9));
-    std::vector<Asked> group;
+    std::vector<Ask> group;
     for (const auto& initiate : initiates) {
         group.push_back({Request::process_initiate, join(server.id, initiate)});
     }
@@ -187,7 +156,7 @@ TEST_P(Together, a_changed_initiate_among_others_fails_alone_and_uses_up_its_coo
 TEST_P(Together, the_same_initiate_twice_in_a_group_opens_one_session) // [CURVE-46] [CURVE-8]
 {
     const auto initiate = initiates_of(open_clients(1)).front();
-    const Asked once{Request::process_initiate, join(server.id, initiate)};
+    const Ask once{Request::process_initiate, join(server.id, initiate)};
     const auto said = ask_all({once, once});
     EXPECT_TRUE(said[0].ok());
     EXPECT_TRUE(said[1].is(Kind::expired));
