@@ -127,7 +127,13 @@ def run_under(home, words, raw=False, folder=None):
 
 
 def libzmq_test(home, program, count, raw):
-    said = run_under(home, [program], raw)
+    try:
+        said = run_under(home, [program], raw)
+    except Failed as failed:
+        # Without us test_security_zap too waits for an event that has passed, until its alarm, in 1 of 32 runs.
+        if "Still waiting for first event" not in str(failed):
+            raise
+        said = run_under(home, [program], raw)
     summary = re.search(r"(\d+) Tests (\d+) Failures (\d+) Ignored", said)
     expect(summary and tuple(int(part) for part in summary.groups()) == (count, 0, 0),
            f"{count} tests are expected to pass, none ignored: {said[-600:]}")
