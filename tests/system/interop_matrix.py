@@ -77,8 +77,12 @@ class Peer:
     def line(self, expected):
         line = self.process.stdout.readline().strip()
         if not line.startswith(expected):
-            self.process.kill()
-            raise Failed(f"{' '.join(self.words[:6])}: printed {line!r}, expected {expected!r}: "
+            try:
+                status = f"status {self.process.wait(0 if line else 5)}"
+            except subprocess.TimeoutExpired:
+                status = "still there"
+                self.process.kill()
+            raise Failed(f"{' '.join(self.words[:6])}: {status}, printed {line!r}, expected {expected!r}: "
                          f"{self.process.stderr.read()}")
 
     def tell(self):
